@@ -1,0 +1,45 @@
+"""Shared fixtures: a data folder of its own for the tests, and the default model made once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from playground import models
+
+
+@pytest.fixture(scope="session")
+def models_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tests' models are made: `AIPC_HOME` when the developer set one, else anew."""
+    chosen = os.environ.get("AIPC_HOME")
+    return Path(chosen) if chosen else tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def prepared(models_home: Path) -> Callable[[str, str], Path]:
+    """`prepared("openvino", "int8")` is that folder of the default model, made on first use."""
+
+    def prepare(format: str, precision: str) -> Path:
+        before = os.environ.get("AIPC_HOME")
+        os.environ["AIPC_HOME"] = str(models_home)
+        try:
+            return models.prepare(models.DEFAULT_MODEL, format, precision)
+        finally:
+            if before is None:
+                del os.environ["AIPC_HOME"]
+            else:
+                os.environ["AIPC_HOME"] = before
+
+    return prepare
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with nothing in it."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("AIPC_HOME", str(folder))
+    return folder
