@@ -1,0 +1,171 @@
+"""One run: a prompt fanned out to its lanes, merged, stopped; together or in turn.
+
+The page, the command line and the API are thin faces of this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+from playground import models
+from playground.errors import BadInput, PlaygroundError, PreparationError
+from playground.hosts import Hosts, tokenizer_of
+from playground.lanes import Lane
+from playground.prompt import Tokenizer
+from playground.record import IN_TURN, LaneRun, Request
+
+SETTLE_S = 0.5  # between lanes in turn: thread pools of the last engine stop spinning
+STATES_HZ = 8
+
+log = logging.getLogger(__name__)
+
+
+class Arena:
+    """Holds the workers and starts runs. Runs wait for each other: the devices are shared."""
+
+    def __init__(self) -> None:
+        self.hosts = Hosts()
+
+    def start(self, request: Request) -> Run:
+        """Begin a run in the background; raises BadInput when it is already known to be wrong."""
+        run = Run(request, self.hosts)
+        run.begin()
+        return run
+
+    def close(self) -> None:
+        """End all workers."""
+        self.hosts.close()
+
+
+class Run:
+    """One prompt on some lanes. `done` is set when every lane has ended, however it ended."""
+
+    def __init__(self, request: Request, hosts: Hosts) -> None:
+        self.request = request
+        self.lanes = {lane: LaneRun(request, hosts[lane]) for lane in request.lanes}
+        self.done = threading.Event()
+        self.error: BadInput | None = None  # the request turned out to be wrong for its model
+        self._hosts = hosts
+        self._stop = threading.Event()
+        self._prompts: dict[Tokenizer, tuple[list[int], int]] = {}  # ids, ns that it took
+        self._tokenising = threading.Lock()
+
+    def begin(self) -> None:
+        """Raises BadInput when the prompt is already known to be too long."""
+        for lane in self.lanes:
+            if not lane.needs_model or models.is_ready(self.request.model, "hf", "fp32"):
+                with contextlib.suppress(PreparationError):  # it comes again, as the lane's error
+                    self._tokenise(tokenizer_of(lane, self.request.model))
+        threading.Thread(target=self._conduct, name="run", daemon=True).start()
+
+    def stop(self, lane: Lane | None = None) -> None:
+        """Stop one lane or all; what was said is kept."""
+        if lane is None:
+            self._stop.set()
+        for run in self.lanes.values() if lane is None else [self.lanes[lane]]:
+            run.stop()
+
+    def states(self) -> Iterator[dict[str, Any]]:
+        """The result so far, 8 times a second, and last the final one. Raises what was wrong."""
+        while not self.done.wait(1 / STATES_HZ):
+            yield self.result()
+        if self.error:
+            raise self.error
+        yield self.result()
+
+    def result(self) -> dict[str, Any]:
+        """`ask --json`: the mode, the model and one record a lane."""
+        model_lanes = [run for lane, run in self.lanes.items() if lane.needs_model]
+        first = (model_lanes or list(self.lanes.values()))[0]
+        return {
+            "mode": self.request.mode,
+            "model": self.request.model if model_lanes else "none",
+            "prompt_tokens": len(first.prompt) or None,
+            "lanes": [run.record() for run in self.lanes.values()],
+        }
+
+    def _conduct(self) -> None:
+        try:
+            self._make_ready()
+            with self._hosts.devices, models.paused():
+                ready = [run for run in self.lanes.values() if not run.finished]
+                if self.request.mode == IN_TURN:
+                    self._in_turn(ready)
+                else:
+                    self._together(ready)
+        except Exception as error:  # a fault of ours must not leave a column waiting for ever
+            log.exception("The run failed")
+            for run in self.lanes.values():
+                if not run.finished:
+                    run.fail(PlaygroundError(f"The run failed: {error}", "Details are in the log."))
+        finally:
+            self.done.set()
+
+    def _make_ready(self) -> None:
+        """Prepare and load all lanes; what fails or is stopped meanwhile ends here."""
+        pool = ThreadPoolExecutor(len(self.lanes), thread_name_prefix="ready")
+        pending = {pool.submit(self._make_lane_ready, run) for run in self.lanes.values()}
+        while pending and not self._stop.is_set():
+            _, pending = wait(pending, timeout=1 / STATES_HZ)
+        pool.shutdown(wait=False, cancel_futures=True)
+        if self._stop.is_set():  # a load goes on without us, for the next run
+            for run in self.lanes.values():
+                if not run.finished:
+                    run.skip()
+
+    def _make_lane_ready(self, run: LaneRun) -> None:
+        try:
+            run.host.make_ready(self.request.model)
+            run.tokenizer = tokenizer_of(run.lane, self.request.model)
+            run.prompt, run.tokenise_ns = self._tokenise(run.tokenizer)
+        except BadInput as error:
+            self.error = error
+            run.fail(error)
+        except PlaygroundError as error:
+            run.fail(error)
+
+    def _tokenise(self, tokenizer: Tokenizer) -> tuple[list[int], int]:
+        """The prompt's ids, made once for all lanes that share a tokenizer, and the time it took.
+
+        Raises BadInput when they leave no room for an answer.
+        """
+        with self._tokenising:
+            if tokenizer not in self._prompts:
+                start = time.perf_counter_ns()
+                ids = tokenizer.ids(self.request.prompt, self.request.system)
+                self._prompts[tokenizer] = ids, time.perf_counter_ns() - start
+                if len(ids) >= tokenizer.context:
+                    raise BadInput(
+                        f"The prompt has {len(ids):,} tokens; the model takes "
+                        f"{tokenizer.context:,} with its answer.",
+                        "Shorten the prompt.",
+                    )
+            return self._prompts[tokenizer]
+
+    def _together(self, ready: list[LaneRun]) -> None:
+        threads = [
+            threading.Thread(target=self._generate, args=(run,), name=run.lane.name, daemon=True)
+            for run in ready
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _in_turn(self, ready: list[LaneRun]) -> None:
+        for position, run in enumerate(ready):
+            if position:
+                self._stop.wait(SETTLE_S)
+            self._generate(run)
+
+    def _generate(self, run: LaneRun) -> None:
+        if run.stopping:
+            run.skip()
+        else:
+            run.generate()

@@ -1,0 +1,177 @@
+"""A lane made ready: its model prepared, its worker started, loaded and warm.
+
+The stage a host is in is what its column shows before there is an answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from typing import Any
+
+from playground import lanes, models
+from playground.errors import PlaygroundError, Unavailable, WorkerError
+from playground.home import home
+from playground.lanes import Lane
+from playground.models import Stage
+from playground.process import Worker
+from playground.prompt import ByteTokenizer, ChatTokenizer, Tokenizer
+
+# Unrelated to any prompt: the warm-up is to bring code and weights into memory, no more.
+WARM_UP_TEXT = "Seven grey herons stood in the shallow river."
+IDLE = Stage("idle", None, "")
+READY = Stage("ready", None, "")
+
+log = logging.getLogger(__name__)
+
+
+class Host:
+    """One lane and its worker. `make_ready` may be called from any thread, as often as wanted."""
+
+    def __init__(self, lane: Lane, devices: threading.Lock) -> None:
+        self.lane = lane
+        self.stage = IDLE
+        self.error: PlaygroundError | None = None
+        self.loaded: dict[str, Any] = {}  # what the worker told after loading
+        self.worker = Worker(lane.engine.target, log_file(lane))
+        self._devices = devices  # held while an engine works, so that no load disturbs a run
+        self._model: str | None = None
+        self._start = 0  # the worker's start in which the model was loaded
+        self._busy = threading.Lock()
+        self._cancel = threading.Event()
+        self._wanted = False
+
+    def is_ready(self, model: str) -> bool:
+        same_process = self.worker.alive and self._start == self.worker.starts
+        return same_process and self._model == model and bool(self.loaded)
+
+    def make_ready(self, model: str) -> None:
+        """Prepare, load and warm up whatever is not yet so.
+
+        Raises Unavailable or PreparationError when this machine cannot have the lane, WorkerError
+        when its engine fails; the stage then says so until the next try.
+        """
+        with self._busy:
+            if self.is_ready(model):
+                return
+            self._cancel.clear()
+            self.error = None
+            try:
+                self._load(model)
+                self.stage = READY
+            except models.Cancelled:
+                self.stage = IDLE
+                raise
+            except PlaygroundError as error:
+                self.error = error
+                self.stage = Stage("failed", None, error.message)
+                raise
+
+    def want(self, model: str) -> None:
+        """Make it ready in the background."""
+        self._wanted = True
+        if not self._busy.locked() and not self.is_ready(model):
+            threading.Thread(target=self._in_background, args=(model,), daemon=True).start()
+
+    def release(self) -> None:
+        """Cancel its preparation and unload it in the background, once no run needs it."""
+        self._wanted = False
+        self._cancel.set()
+        threading.Thread(target=self._unload, daemon=True).start()
+
+    def close(self) -> None:
+        self._cancel.set()
+        self.worker.close()
+
+    def _in_background(self, model: str) -> None:
+        with contextlib.suppress(PlaygroundError):  # the stage says it
+            self.make_ready(model)
+
+    def _unload(self) -> None:
+        with self._busy, self._devices:
+            if not self._wanted:
+                self.worker.close()
+                self.loaded, self._model, self.stage, self.error = {}, None, IDLE, None
+
+    def _load(self, model: str) -> None:
+        lane = self.lane
+        found = lanes.status(lane, model)
+        if found.status in ("not-installed", "unavailable"):
+            raise Unavailable(found.reason, found.fix)
+        folder = ""
+        if lane.needs_model:
+            folder = str(
+                models.prepare(
+                    model, lane.engine.format, lane.precision, self._report, self._cancel
+                )
+            )
+        tokenizer = tokenizer_of(lane, model)
+        self.stage = Stage("wait", None, "for the engines to be free")
+        with self._devices, models.paused():
+            self.stage = Stage("load", None, lane.engine.title)
+            if self._model not in (None, model):
+                self.worker.close()  # a fresh process returns all memory of the other model
+            self.loaded = {}
+            for event in self.worker.ask(
+                "load",
+                model=folder,
+                device=lane.device,
+                precision=lane.precision,
+                capacity=tokenizer.context,
+                warm_up=tokenizer.ids(WARM_UP_TEXT),
+            ):
+                if event["event"] != "loaded":
+                    raise WorkerError("Loading was stopped.", "Run it again.")
+                self.loaded = {k: v for k, v in event.items() if k not in ("id", "event")}
+            self._model, self._start = model, self.worker.starts
+
+    def _report(self, stage: Stage) -> None:
+        self.stage = stage
+
+
+class Hosts:
+    """All lanes of this program that were ever wanted, by lane."""
+
+    def __init__(self) -> None:
+        self.devices = threading.Lock()
+        self._hosts: dict[Lane, Host] = {}
+        self._lock = threading.Lock()
+
+    def __getitem__(self, lane: Lane) -> Host:
+        with self._lock:
+            if lane not in self._hosts:
+                self._hosts[lane] = Host(lane, self.devices)
+            return self._hosts[lane]
+
+    def all(self) -> list[Host]:
+        with self._lock:
+            return list(self._hosts.values())
+
+    def choose(self, chosen: list[Lane], model: str) -> None:
+        """Load these lanes in the background and unload all others."""
+        for host in self.all():
+            if host.lane not in chosen:
+                host.release()
+        for lane in chosen:
+            self[lane].want(model)
+
+    def close(self) -> None:
+        for host in self.all():
+            host.close()
+
+
+def log_file(lane: Lane) -> Any:
+    """Where the worker of a lane writes its stderr."""
+    return home() / "logs" / f"worker-{lane.name.replace(':', '-')}.log"
+
+
+_tokenizers: dict[str, Tokenizer] = {}
+
+
+def tokenizer_of(lane: Lane, model: str) -> Tokenizer:
+    """The tokenizer whose ids the lane takes; the model's source folder must be there."""
+    key = model if lane.needs_model else ""
+    if key not in _tokenizers:
+        _tokenizers[key] = ChatTokenizer(models.source_folder(model)) if key else ByteTokenizer()
+    return _tokenizers[key]

@@ -1,0 +1,74 @@
+"""Token times → figures. Pure functions; every face of the program takes its figures from here.
+
+Times are nanoseconds of `time.perf_counter_ns`, one clock for all processes of a machine on Linux
+and Windows. Definitions follow MLPerf Client: TTFT ends at the first token, the decode rate counts
+the n − 1 intervals after it. A figure that cannot be known is None, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import quantiles
+
+MS = 1e6
+S = 1e9
+LIVE_WINDOW_NS = 1_000_000_000
+# Ids arrive in batches of 30 ms: a last token younger than this does not mean a pause.
+FRESH_NS = 200_000_000
+
+FIGURES = ("ttft_ms", "ttft_user_ms", "decode_tps", "tpot_ms", "itl_p50_ms", "itl_p95_ms")
+
+
+def figures(t0: int | None, t_in: int | None, times: Sequence[int]) -> dict[str, float | None]:
+    """The figures of one answer.
+
+    t0: when the prompt was submitted; t_in: when the worker had the ids; times: of each token.
+    """
+    found: dict[str, float | None] = dict.fromkeys(FIGURES)
+    if times and t_in is not None:
+        found["ttft_ms"] = (times[0] - t_in) / MS
+    if times and t0 is not None:
+        found["ttft_user_ms"] = (times[0] - t0) / MS
+    tps = decode_tps(times)
+    if tps is not None:
+        found["decode_tps"] = tps
+        found["tpot_ms"] = 1000 / tps
+        found["itl_p50_ms"], found["itl_p95_ms"] = itl_percentiles(times)
+    return found
+
+
+def decode_tps(times: Sequence[int]) -> float | None:
+    """Tokens a second after the first: (n − 1) / (t_n − t_1)."""
+    if len(times) < 2 or times[-1] <= times[0]:
+        return None
+    return (len(times) - 1) * S / (times[-1] - times[0])
+
+
+def itl_percentiles(times: Sequence[int]) -> tuple[float | None, float | None]:
+    """p50 and p95 of the inter-token latency in ms, interpolated linearly."""
+    gaps = [(b - a) / MS for a, b in zip(times, times[1:], strict=False)]
+    if not gaps:
+        return None, None
+    if len(gaps) == 1:
+        return gaps[0], gaps[0]
+    cuts = quantiles(gaps, n=20, method="inclusive")
+    return cuts[9], cuts[18]
+
+
+def live_tps(times: Sequence[int], now: int) -> float | None:
+    """Tokens a second over the last second, for a gauge; a pause pulls it down to 0."""
+    if len(times) < 2:
+        return None
+    end = times[-1] if now - times[-1] < FRESH_NS else now
+    first = len(times) - 1
+    while first > 0 and times[first] > end - LIVE_WINDOW_NS:
+        first -= 1
+    span = end - max(times[first], end - 2 * LIVE_WINDOW_NS)
+    return (len(times) - 1 - first) * S / span if span > 0 else None
+
+
+def bandwidth_gbs(weight_bytes: int | None, tps: float | None) -> float | None:
+    """GB/s that the memory delivers while decoding: each token reads all weights once."""
+    if weight_bytes is None or tps is None:
+        return None
+    return weight_bytes * tps / 1e9
