@@ -69,7 +69,7 @@ def version_trouble(version: "tuple[int, ...]") -> "str | None":
     )
     for major, minor in SUPPORTED[::-1]:
         named = ["py", f"-{major}.{minor}"] if os.name == "nt" else [f"python{major}.{minor}"]
-        if shutil.which(named[0]) and works([*named, "--version"]):
+        if works([*named, "--version"]):
             return trouble + "run it with one that is here already: " + " ".join([*named, "run.py"])
     return trouble + "install Python 3.11, 3.12 or 3.13 from python.org and run it with that"
 
@@ -77,7 +77,10 @@ def version_trouble(version: "tuple[int, ...]") -> "str | None":
 def works(command: "list[str]") -> bool:
     """Whether a command succeeds; nobody sees what it says."""
     nobody = subprocess.DEVNULL
-    return subprocess.call(command, stdout=nobody, stderr=nobody, stdin=nobody) == 0
+    try:
+        return subprocess.call(command, stdout=nobody, stderr=nobody, stdin=nobody) == 0
+    except OSError:  # no such command
+        return False
 
 
 # --- the environment -----------------------------------------------------------------------

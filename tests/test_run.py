@@ -1,0 +1,382 @@
+"""`run.py`: what it installs, when, from where, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+class Commands:
+    """Stands in for the commands that would be run: remembers them, and fails those it is told to.
+
+    What a captured command says can be given by a word of it.
+    """
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.failing: list[str] = []
+        self.saying: dict[str, str] = {}
+
+    def call(self, command: list[str], **_: object) -> int:
+        line = " ".join([Path(command[0]).stem, *command[1:]])
+        self.seen.append(line)
+        return int(any(word in line for word in self.failing))
+
+    def capture(self, command: list[str]) -> SimpleNamespace:
+        code = self.call(command)
+        said = [text for word, text in self.saying.items() if word in self.seen[-1]]
+        return SimpleNamespace(returncode=code, stdout="".join(said))
+
+    def with_word(self, word: str) -> list[str]:
+        return [line for line in self.seen if word in line]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of run.py with small requirement files and an app that prints its arguments."""
+    shutil.copy(ROOT / "run.py", tmp_path)
+    (tmp_path / "requirements.txt").write_text("torch==2.13.0\n", encoding="utf-8")
+    (tmp_path / "requirements-dev.txt").write_text("-r requirements.txt\n", encoding="utf-8")
+    (tmp_path / "overrides.txt").write_text("", encoding="utf-8")
+    (tmp_path / "app.py").write_text("import sys; print(sys.argv[1:])", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def run(project: Path) -> ModuleType:
+    """That copy as a module, beside a real `.venv` with nothing in it but uv's name."""
+    venv.create(project / ".venv", symlinks=os.name != "nt")
+    spec = importlib.util.spec_from_file_location("run_under_test", project / "run.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.UV.touch()
+    return module
+
+
+@pytest.fixture
+def commands(run: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """From here on nothing is run for real, on a Linux machine without an NVIDIA GPU."""
+    recorder = Commands()
+    monkeypatch.setattr(subprocess, "call", recorder.call)
+    monkeypatch.setattr(run, "capture", recorder.capture)
+    monkeypatch.setattr(run, "wants_cpu_torch", lambda: True)
+    return recorder
+
+
+def mark_installed(run: ModuleType, requirements: str = "requirements.txt") -> None:
+    run.stamp(requirements).write_bytes(run.fingerprint(requirements))
+
+
+def call(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(project / "run.py"), *arguments]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+
+
+# --- before anything is installed ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("version", "age"), [((3, 6), "old"), ((3, 10), "old"), ((3, 14), "new")])
+def test_another_python_gets_a_sentence_and_exit_code_2(
+    project: Path, version: tuple[int, int], age: str
+) -> None:
+    pretend = (
+        f"import runpy, sys; sys.version_info = ({version[0]}, {version[1]}, 1);"
+        f"runpy.run_path({str(project / 'run.py')!r}, run_name='__main__')"
+    )
+    ended = subprocess.run([sys.executable, "-c", pretend], capture_output=True, encoding="utf-8")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"Python 3.{version[1]} is too {age}; ")
+    assert len(ended.stderr.splitlines()) == 1
+    assert not (project / ".venv").exists()
+
+
+def test_the_sentence_names_a_fitting_python_only_if_it_works(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "works", lambda command: "3.12" in " ".join(command))
+    assert "3.12 run.py" in run.version_trouble((3, 9))
+    monkeypatch.setattr(run, "works", lambda command: False)
+    assert run.version_trouble((3, 9)) == (
+        "Python 3.9 is too old; "
+        "install Python 3.11, 3.12 or 3.13 from python.org and run it with that"
+    )
+
+
+def test_python_3_6_can_read_it() -> None:
+    source = (ROOT / "run.py").read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 6))
+    assert "from __future__ import annotations" not in source  # 3.7
+
+
+def test_help_explains_and_sets_nothing_up(project: Path) -> None:
+    ended = call(project, "--help")
+    assert ended.returncode == 0
+    assert all(word in ended.stdout for word in ("setup", "test", "--port", "--no-browser"))
+    assert not (project / ".venv").exists()
+
+
+def test_a_python_without_ensurepip_is_told_the_package(
+    run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(run.VENV)
+    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"sudo apt install python3\.\d+-venv"):
+        run.set_up("requirements.txt")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for one process group")
+def test_ctrl_c_while_setting_up_ends_it_without_a_traceback(project: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, str(project / "run.py"), "setup"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as child:
+        assert child.stdout
+        said = child.stdout.readline()
+        os.killpg(child.pid, signal.SIGINT)
+        said += child.stdout.read()
+    assert child.returncode == 130
+    assert "Making the environment" in said and said.endswith("Stopped.\n")
+    assert "Traceback" not in said
+
+
+# --- the environment is kept while nothing changes -----------------------------------------
+
+
+def test_an_unchanged_environment_runs_no_command(run: ModuleType, commands: Commands) -> None:
+    mark_installed(run)
+    assert run.set_up("requirements.txt") is False
+    assert commands.seen == []
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "overrides.txt"])
+def test_a_changed_file_is_installed_once(run: ModuleType, commands: Commands, name: str) -> None:
+    mark_installed(run)
+    with (run.ROOT / name).open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert run.set_up("requirements.txt") is True
+    assert len(commands.with_word("-r")) == 1
+    assert run.set_up("requirements.txt") is False
+
+
+def test_the_tests_environment_serves_the_app_and_not_the_other_way(
+    run: ModuleType, commands: Commands
+) -> None:
+    assert run.set_up("requirements.txt") is True
+    assert run.set_up("requirements-dev.txt") is True
+    assert run.set_up("requirements.txt") is False
+
+
+def test_a_venv_of_another_python_or_without_pip_is_made_anew(
+    run: ModuleType, commands: Commands
+) -> None:
+    mark_installed(run)
+    settings = run.VENV / "pyvenv.cfg"
+    mine = settings.read_text(encoding="utf-8")
+    settings.write_text("version = 3.9.1\n", encoding="utf-8")
+    with pytest.raises(OSError):  # the pretended venv command makes no folder for the stamp
+        run.set_up("requirements.txt")
+    assert commands.with_word("-m venv")
+    run.SCRIPTS.mkdir(parents=True)
+    run.PYTHON.touch()
+    settings.write_text(mine, encoding="utf-8")
+    commands.seen, commands.failing = [], ["pip --version"]
+    with pytest.raises(OSError):
+        run.set_up("requirements.txt")
+    assert commands.with_word("-m venv")
+
+
+def test_an_installation_that_failed_is_tried_again(run: ModuleType, commands: Commands) -> None:
+    commands.failing = ["-r"]
+    with pytest.raises(SystemExit, match="Installing failed"):
+        run.set_up("requirements.txt")
+    commands.failing = []
+    assert run.set_up("requirements.txt") is True
+
+
+def test_engines_that_cannot_be_imported_are_not_called_installed(
+    run: ModuleType, commands: Commands
+) -> None:
+    commands.failing = ["import OVModelForCausalLM"]
+    with pytest.raises(SystemExit, match="cannot be imported"):
+        run.set_up("requirements.txt")
+    assert not run.stamp("requirements.txt").exists()
+
+
+# --- from where ----------------------------------------------------------------------------
+
+
+def test_uv_installs_with_the_overrides(run: ModuleType, commands: Commands) -> None:
+    run.set_up("requirements.txt")
+    (installed,) = commands.with_word("-r")
+    assert installed.startswith("uv pip install") and "--overrides" in installed
+
+
+@pytest.mark.parametrize("trouble", ["cannot be fetched", "fails"])
+def test_pip_installs_where_uv_does_not_and_leaves_torchvision_out(
+    run: ModuleType, commands: Commands, trouble: str
+) -> None:
+    if trouble == "fails":
+        commands.failing = ["uv pip install"]
+    else:
+        run.UV.unlink()
+    run.set_up("requirements.txt")
+    assert commands.with_word("-r")[-1].startswith("python -m pip install -r")
+    assert commands.with_word("uninstall")[-1].endswith("torchvision")
+
+
+def test_uv_is_told_the_index_that_pip_uses(
+    run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def call(command: list[str], env: dict[str, str]) -> int:
+        told.append(env["UV_DEFAULT_INDEX"])
+        return 0
+
+    monkeypatch.setattr(subprocess, "call", call)
+    commands.saying = {"config list": "global.index-url='https://mirror.example/simple'\n"}
+    monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
+    monkeypatch.delenv("UV_INDEX_URL", raising=False)
+    assert run.install_with_uv("requirements.txt")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://chosen.example/simple")
+    assert run.install_with_uv("requirements.txt")
+    assert told == ["https://mirror.example/simple", "https://chosen.example/simple"]
+
+
+def test_cpu_torch_comes_first_and_from_local_files(run: ModuleType, commands: Commands) -> None:
+    run.set_up("requirements.txt")
+    torch = commands.seen.index("python -m pip install --no-deps --no-index torch==2.13.0+cpu")
+    assert torch < commands.seen.index(commands.with_word("-r")[0])
+    assert not commands.with_word("download.pytorch.org")
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_cpu_torch_else_comes_from_pytorchs_index_if_that_has_it(
+    run: ModuleType, commands: Commands, capsys: pytest.CaptureFixture[str], reachable: bool
+) -> None:
+    commands.failing = ["--no-index"]
+    commands.saying = {"index versions": "Available versions: 2.13.0+cpu" if reachable else ""}
+    run.set_up("requirements.txt")
+    fetched = [line for line in commands.with_word("whl/cpu") if "torch==2.13.0+cpu" in line]
+    assert len(fetched) == reachable
+    assert ("several GB of CUDA" in capsys.readouterr().out) is not reachable
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "nvidia", "wanted"),
+    [
+        ("linux", "x86_64", None, True),
+        ("linux", "x86_64", "/usr/bin/nvidia-smi", False),
+        ("linux", "aarch64", None, False),
+        ("win32", "AMD64", None, False),
+        ("darwin", "arm64", None, False),
+    ],
+)
+def test_cpu_torch_is_chosen_on_linux_without_nvidia(
+    run: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    system: str,
+    machine: str,
+    nvidia: str | None,
+    wanted: bool,
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(run.platform, "machine", lambda: machine)
+    monkeypatch.setattr(shutil, "which", lambda name: nvidia)
+    if Path("/proc/driver/nvidia").exists():
+        wanted = False
+    assert run.wants_cpu_torch() is wanted
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("system", ["x86_64-pc-windows-msvc", "x86_64-unknown-linux-gnu"])
+def test_the_requirements_go_together(system: str, python: str) -> None:
+    resolved = resolve("--python-platform", system, "--python-version", python)
+    windows = "windows" in system
+    assert ("onnxruntime-genai-directml" in resolved) is windows
+    assert ("onnxruntime-genai" in resolved) is not windows
+    assert "torch" in resolved and "torchvision" not in resolved
+
+
+def resolve(*platform: str) -> set[str]:
+    """Names of all that uv would install there."""
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
+    assert uv, "requirements-dev.txt brings uv"
+    files = ["--overrides", str(ROOT / "overrides.txt"), str(ROOT / "requirements-dev.txt")]
+    command = [uv, "pip", "compile", "--quiet", "--no-annotate", "--no-header", *platform]
+    command += ["--python", sys.executable]  # else it looks about for the version asked for
+    ended = subprocess.run([*command, *files], capture_output=True, encoding="utf-8", timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    return {line.split("==")[0] for line in ended.stdout.splitlines()}
+
+
+# --- starting and testing ------------------------------------------------------------------
+
+
+def test_other_arguments_reach_the_app_and_its_exit_code_comes_back(
+    run: ModuleType, project: Path
+) -> None:
+    mark_installed(run)
+    ended = call(project, "--port", "7861", "--no-browser", "--lanes", "fake")
+    assert ended.stdout == "['--port', '7861', '--no-browser', '--lanes', 'fake']\n"
+    (project / "app.py").write_text("raise SystemExit(3)", encoding="utf-8")
+    assert call(project).returncode == 3
+
+
+def test_all_checks_run_and_pytest_last(
+    run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "find_browser", lambda: None)
+    mark_installed(run, "requirements-dev.txt")
+    assert run.main(["test"]) == 0
+    checks = ["ruff check", "ruff format --check", "mypy", "pytest"]
+    assert commands.seen == [f"python -m {check}" for check in checks]
+
+
+def test_the_first_failing_check_ends_the_tests(
+    run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "find_browser", lambda: None)
+    commands.failing = ["mypy"]
+    assert run.test([]) == 1
+    assert not commands.with_word("pytest")
+
+
+def test_with_arguments_only_pytest_runs(
+    run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "find_browser", lambda: None)
+    assert run.test(["-k", "fake"]) == 0
+    assert commands.seen == ["python -m pytest -k fake"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="every Windows has Edge")
+@pytest.mark.parametrize("apt", [True, False])
+def test_a_missing_browser_is_installed_or_asked_for(
+    run: ModuleType,
+    commands: Commands,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    apt: bool,
+) -> None:
+    monkeypatch.setattr(shutil, "which", {"apt-get": "/usr/bin/apt-get" if apt else None}.get)
+    run.find_browser()
+    assert bool(commands.with_word("install chromium fonts-noto-cjk")) is apt
+    assert "install one of them" in capsys.readouterr().out
