@@ -1,0 +1,27 @@
+"""Where models come from and how each lane's format is made.
+
+The default model comes from the package index as a GGUF file, becomes a Hugging Face folder, and
+that becomes what each lane reads. All heavy work is done in child processes; importing this
+package imports no inference library.
+"""
+
+from __future__ import annotations
+
+from playground.models.catalogue import DEFAULT_MODEL, check, lane_folder, source_folder
+from playground.models.children import paused
+from playground.models.making import is_ready, prepare, validate, weights
+from playground.models.stage import Cancelled, Stage
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "Cancelled",
+    "Stage",
+    "check",
+    "is_ready",
+    "lane_folder",
+    "paused",
+    "prepare",
+    "source_folder",
+    "validate",
+    "weights",
+]

@@ -1,0 +1,44 @@
+"""Child process: runs a module as `python -m` would, and ends when its parent does.
+
+Usage: python -m playground.models.child MODULE [ARGUMENT ...]
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import threading
+
+
+def end_with_parent() -> None:
+    """The parent holds the other end of stdin: end of file means that it is gone.
+
+    The pipe is moved away from descriptor 0, which libraries may read or inherit. On Windows the
+    parent's job object does this, as a thread waiting for stdin can hang a native import there.
+    """
+    if sys.platform == "win32":
+        return
+    pipe = os.dup(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+    def watch() -> None:
+        os.read(pipe, 1)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def main() -> None:
+    end_with_parent()
+    # OpenVINO's telemetry has no switch but a file in the home; its users do without the package.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    module = sys.argv[1]
+    sys.argv = sys.argv[1:]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

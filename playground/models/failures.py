@@ -1,0 +1,85 @@
+"""Turns what went wrong in a preparation into a sentence and a fix; the details stay in the log."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+from pathlib import Path
+
+from playground.errors import PreparationError
+from playground.models.children import Ended
+
+_FULL = re.compile(
+    r"No space left on device|Errno 28|os error 28|os error 112|WinError 112"
+    r"|not enough space on the disk|Disk quota exceeded",
+    re.IGNORECASE,
+)
+_MEMORY = re.compile(
+    r"MemoryError|bad[_ ]alloc|can't allocate memory|not enough memory|Cannot allocate memory"
+    r"|paging file is too small|WinError 1455",
+    re.IGNORECASE,
+)
+_MISSING = re.compile(r"No module named '([\w.]+)'")
+_KILLED = (-9, 137)
+
+
+def disk_full(folder: Path, needed: int, what: str) -> PreparationError:
+    """With figures, so that a person knows how much to clear."""
+    free = shutil.disk_usage(_existing(folder)).free
+    return PreparationError(
+        f"The disk is full: {_size(free)} free at {folder}, about {_size(needed)} needed "
+        f"to make {what}.",
+        "Free some space, or set AIPC_HOME to a folder on another disk, then start again.",
+    )
+
+
+def check_space(folder: Path, needed: int, what: str) -> None:
+    """Says it before the work instead of after it."""
+    if shutil.disk_usage(_existing(folder)).free < needed:
+        raise disk_full(folder, needed, what)
+
+
+def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) -> PreparationError:
+    """What a child's last words mean."""
+    if _FULL.search(ended.text):
+        return disk_full(folder, needed, what)
+    if ended.code in _KILLED or _MEMORY.search(ended.text):
+        why = "ran out of memory" if ended.code not in _KILLED else "was ended by the system"
+        return PreparationError(
+            f"Making {what} {why}.",
+            "Close other programs to free memory, then start again; "
+            f"the converter's own words are in {log}.",
+        )
+    if found := _MISSING.search(ended.text):
+        return PreparationError(
+            f"Making {what} needs the Python package {found[1]}, which is not installed.",
+            "Install it (pip install -r requirements.txt) and start again.",
+        )
+    for line in reversed(ended.lines):
+        if line.startswith("Unknown tokenizer in the GGUF file"):
+            return PreparationError(line, "Choose a model whose tokenizer is known.")
+    return PreparationError(
+        f"Making {what} failed.",
+        f"See the last lines of {log}; nothing half-made is left, and the next start tries again.",
+    )
+
+
+def from_os(error: OSError, folder: Path, needed: int, what: str) -> PreparationError:
+    """What the operating system refused in this process."""
+    full = (errno.ENOSPC, getattr(errno, "EDQUOT", -1))
+    if error.errno in full or getattr(error, "winerror", None) == 112:
+        return disk_full(folder, needed, what)
+    reason = error.strerror or type(error).__name__
+    return PreparationError(
+        f"Making {what} failed: {reason} ({error.filename or folder}).",
+        "Check that the data folder can be written, or set AIPC_HOME to another one.",
+    )
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())

