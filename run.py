@@ -174,8 +174,7 @@ def install(requirements: str) -> None:
         say(f"Installing {requirements} with uv …")
         if install_with_uv(requirements):
             return
-        say("uv could not do it.")
-    say(f"Installing {requirements} with pip …")
+    say(f"uv could not do it. Installing {requirements} with pip …")
     if not pip("install", "-r", str(ROOT / requirements)):
         sys.exit("Installing failed, for the reason above. Once it is gone, run this again.")
     # pip has no overrides, and a torchvision that does not match torch breaks optimum.intel.

@@ -321,6 +321,7 @@ def resolve(*platform: str) -> set[str]:
     assert uv, "requirements-dev.txt brings uv"
     files = ["--overrides", str(ROOT / "overrides.txt"), str(ROOT / "requirements-dev.txt")]
     command = [uv, "pip", "compile", "--quiet", "--no-annotate", "--no-header", *platform]
+    command += ["--only-binary", ":all:"]
     command += ["--python", sys.executable]  # else it looks about for the version asked for
     ended = subprocess.run([*command, *files], capture_output=True, encoding="utf-8", timeout=300)
     assert ended.returncode == 0, ended.stderr
