@@ -31,11 +31,18 @@ class Arena:
 
     def __init__(self) -> None:
         self.hosts = Hosts()
+        self._run: Run | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is under way."""
+        return self._run is not None and not self._run.done.is_set()
 
     def start(self, request: Request) -> Run:
         """Begin a run in the background; raises BadInput when it is already known to be wrong."""
         run = Run(request, self.hosts)
         run.begin()
+        self._run = run
         return run
 
     def close(self) -> None:

@@ -148,6 +148,11 @@ class Hosts:
         with self._lock:
             return list(self._hosts.values())
 
+    def pids(self) -> dict[str, int]:
+        """The workers that run, by lane name: for the gauges."""
+        pids = {host.lane.name: host.worker.pid for host in self.all() if host.worker.alive}
+        return {name: pid for name, pid in pids.items() if pid is not None}
+
     def choose(self, chosen: list[Lane], model: str) -> None:
         """Load these lanes in the background and unload all others."""
         for host in self.all():

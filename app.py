@@ -1,0 +1,67 @@
+"""Serve the page: arguments → arena → page → launch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+
+# Before gradio is imported, which reads them: nothing is told to anyone.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(
+        prog="python run.py", description="Serve the AI PC Playground in the browser."
+    )
+    found.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless told")
+    found.add_argument("--port", type=int, default=7860, help="7860 unless told")
+    found.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    found.add_argument("--share", action="store_true", help="make a public link by gradio.live")
+    found.add_argument("--lanes", default="", metavar="A,B", help="such as fake, or pytorch,fake")
+    found.add_argument("--model", default="", metavar="M", help="a preset or a folder")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until Ctrl-C; returns the exit code."""
+    options = parser().parse_args(arguments)
+    # After the arguments, so that --help and a wrong call answer at once.
+    from playground import cli, models, terminal
+    from playground.arena import Arena
+    from playground.errors import PlaygroundError
+    from playground.gauges.sampler import Sampler
+    from playground.page import compare, serve
+
+    terminal.speak_utf8()
+    cli.log_to_file()
+    arena = Arena()
+    try:
+        model = models.check(options.model or models.DEFAULT_MODEL)
+        chosen = cli.chosen_lanes(options)
+        sampler = Sampler(arena.hosts.pids)
+        page = compare.build(compare.Compare(arena, sampler, chosen, model))
+        address = serve.launch(
+            page,
+            options.host,
+            options.port,
+            share=options.share,
+            browser=not options.no_browser,
+        )
+        print(f"AI PC Playground: {address}  (Ctrl-C ends it)", flush=True)
+        arena.hosts.choose(chosen, model)  # only now: the page is up before any model is ready
+        threading.Event().wait()
+    except PlaygroundError as error:
+        print(f"{error.message}\n{error.fix}".strip(), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+    finally:
+        arena.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

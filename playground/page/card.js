@@ -1,0 +1,24 @@
+// Values come as JSON and are written as text: nothing a model or a path says can become markup.
+const text = (node, value) => { if (node.textContent !== value) node.textContent = value; };
+const draw = () => {
+  const v = props.value;
+  const card = element.querySelector('.card');
+  if (!v || !card) return;
+  const shown = { ...v, cpuText: v.cpu === null ? 'n/a' : v.cpu + ' %' };
+  card.querySelectorAll('[data-text]').forEach(n => text(n, String(shown[n.dataset.text] ?? '')));
+  card.dataset.state = v.state;
+  card.querySelector('.hardware').title = [v.hardware, v.version, v.notes].filter(Boolean).join('\n');
+  const working = ['wait', 'fetch', 'convert', 'load'].includes(v.state);
+  const bar = card.querySelector('.progress');
+  bar.classList.toggle('on', working);
+  bar.classList.toggle('unknown', working && v.fraction === null);
+  bar.firstElementChild.style.width = v.fraction === null ? '' : Math.round(100 * v.fraction) + '%';
+  if (v.fraction === null) bar.removeAttribute('aria-valuenow');
+  else bar.setAttribute('aria-valuenow', Math.round(100 * v.fraction));
+  if (working && v.fraction !== null) text(card.querySelector('[data-text=label]'), v.label + ' ' + Math.round(100 * v.fraction) + ' %');
+  card.querySelector('.stop-one').hidden = v.state !== 'running';
+  card.querySelector('.error').hidden = !v.message;
+};
+element.addEventListener('click', e => { if (e.target.closest('.stop-one')) trigger('click'); });
+watch('value', draw);
+draw();

@@ -1,0 +1,104 @@
+"""What the page shows, as plain values: pure functions from states to text and numbers.
+
+All of it reaches the browser as JSON and is put there as text, never as HTML.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playground.gauges.sampler import Sample
+from playground.gauges.workers import WorkerLoad
+from playground.hosts import Host
+from playground.record import LaneRun
+from playground.terminal import number
+
+NA = "n/a"
+STATES = {
+    "idle": "not loaded",
+    "wait": "waiting",
+    "fetch": "fetching",
+    "convert": "converting",
+    "load": "loading",
+    "ready": "ready",
+    "failed": "failed",
+    "waiting": "waiting",
+    "running": "answering",
+    "ok": "done",
+    "stopped": "stopped",
+    "error": "failed",
+    "unavailable": "unavailable",
+}
+REASONS = {
+    "stop": "the answer is complete",
+    "length": "reached max new tokens",
+    "context": "the model's context is full",
+    "stopped": "stopped by you",
+}
+
+
+def card(host: Host, run: LaneRun | None, load: WorkerLoad | None) -> dict[str, Any]:
+    """One column without its answer: what it is, what it does, its figures."""
+    lane, loaded = host.lane, host.loaded
+    shown = run.view() if run else {}
+    preparing = host.stage.name in ("wait", "fetch", "convert", "load")
+    if run and not (run.status == "waiting" and preparing):
+        state, fraction = run.status, None
+        detail = REASONS.get(shown["finish_reason"] or "", "")
+    else:
+        state, fraction, detail = host.stage.name, host.stage.fraction, host.stage.detail
+    error = (run.error if run else None) or host.error
+    if state == "failed" and error:
+        detail = ""
+    return {
+        "engine": lane.engine.title,
+        "device": loaded.get("device_used") or lane.device,
+        "precision": lane.precision,
+        "hardware": loaded.get("device_name", ""),
+        "version": loaded.get("library_version", ""),
+        "notes": " ".join(loaded.get("notes", ())),
+        "state": state,
+        "label": STATES[state],
+        "fraction": fraction,
+        "detail": detail,
+        "tps": number(shown.get("tps"), ".1f"),
+        "ttft": unit(shown.get("ttft_ms"), "ms"),
+        "tokens": str(shown["new_tokens"]) if run else NA,
+        "memory": memory(load.rss_mb if load else None),
+        "cpu": None if load is None or load.cpu_percent is None else round(load.cpu_percent),
+        "message": error.message if error else "",
+        "fix": error.fix if error else "",
+    }
+
+
+def strip(ring: list[Sample], busy: bool) -> dict[str, Any]:
+    """The machine's gauges with their last two minutes."""
+    latest = ring[-1]
+    used, total = latest.memory_used_mb, latest.memory_total_mb
+    return {
+        "cpu": None if latest.cpu_percent is None else round(latest.cpu_percent),
+        "cpu_history": [s.cpu_percent for s in ring],
+        "memory": None if used is None or not total else round(100 * used / total),
+        "memory_text": NA
+        if used is None or total is None
+        else f"{used / 1e3:.1f} of {total / 1e3:.1f} GB",
+        "memory_history": [
+            None
+            if s.memory_used_mb is None or not s.memory_total_mb
+            else 100 * s.memory_used_mb / s.memory_total_mb
+            for s in ring
+        ],
+        "busy": busy,
+    }
+
+
+def unit(value: float | None, name: str) -> str:
+    """ "35 ms", or n/a."""
+    return NA if value is None else f"{value:,.0f} {name}"
+
+
+def memory(mb: float | None) -> str:
+    """ "612 MB", "1.4 GB", or n/a."""
+    if mb is None:
+        return NA
+    return f"{mb:,.0f} MB" if mb < 1000 else f"{mb / 1000:.1f} GB"
