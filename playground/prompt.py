@@ -1,10 +1,9 @@
 """Prompt text to token ids and back, once in the parent for every engine.
 
 The chat template is rendered as transformers renders it (transformers 5.5,
-`utils/chat_template_utils.py`), without transformers or torch: `tokenizers` and `jinja2` only,
-both imported on first use. What a person types never becomes a control token: a typed
-`<|im_end|>` would end the user's turn and let the text speak for the system
-(huggingface/transformers#29279).
+`utils/chat_template_utils.py`), with `tokenizers` and `jinja2` alone: no transformers, no torch.
+What a person types never becomes a control token: a typed `<|im_end|>` would end the user's
+turn and let the text speak for the system (huggingface/transformers#29279).
 """
 
 from __future__ import annotations
@@ -16,32 +15,26 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import tokenizers
+from tokenizers import AddedToken
+from tokenizers.decoders import DecodeStream
 
 from playground.errors import BadInput, PreparationError
 
-if TYPE_CHECKING:
-    import jinja2
-    import tokenizers
-
 log = logging.getLogger(__name__)
-
 BREAK = "\u200b"  # zero width space: parts a control token, and a reader does not see it
-ROUNDS = 16  # of breaking up; nested and overlapping tokens take a few
-UNFINISHED = "\ufffd"  # what a decoder shows for half a character
 PROBE = "xyzzy"
-UNKNOWN = "\U0010fffd"  # private use: no vocabulary holds it
-# End of turn in the families people run, Phi-3's <|assistant|> included, for folders whose
-# generation_config.json is missing or names the end of text only.
+# End of turn, for folders whose generation_config.json is missing or names the end of text only.
 ENDS = {"<|im_end|>", "<|end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>"}
-ENDS |= {"<end_of_turn>", "</s>", "<|assistant|>"}
+ENDS |= {"<end_of_turn>", "</s>", "<|assistant|>"}  # the last one: Phi-3 begins a new turn
 
 
 class TextStream(Protocol):
-    """The answer's text as its ids arrive."""
+    """Gives the text that ids add; half a character waits for its other half."""
 
-    def push(self, ids: Sequence[int]) -> str:
-        """The text that these ids add; half a character waits for its other half."""
+    def push(self, ids: Sequence[int]) -> str: ...
 
 
 class Tokenizer(Protocol):
@@ -60,47 +53,56 @@ class ChatTokenizer:
     """Tokenizer and chat template of a Hugging Face folder."""
 
     def __init__(self, folder: Path) -> None:
+        try:
+            self._read(folder)
+        except Exception as error:  # tokenizers raises bare Exception, templates anything
+            log.warning("%s: %s: %s", folder, type(error).__name__, error)
+            message = f"The tokenizer, config.json or template in {folder} is missing or broken."
+            raise PreparationError(message, "Prepare or download the model again.") from error
+
+    def _read(self, folder: Path) -> None:
         config = _read_json(folder / "config.json")
-        config = (config.get("text_config") or {}) | config
+        config = config.get("text_config", {}) | config
+        self.context: int = config["max_position_embeddings"]
         names = _read_json(folder / "tokenizer_config.json")
         if "added_tokens_decoder" not in names:  # as transformers: the older file wins then
             names |= _read_json(folder / "special_tokens_map.json")
         self._special = _named_tokens(names)
-        self._tokenizer = _load(folder / "tokenizer.json")
-        _add_missing(self._tokenizer, names, self._special)
-
+        self._tokenizer = _load(folder, names, {*self._special.values()})
         added = self._tokenizer.get_added_tokens_decoder()
         self._control = {id: token.content for id, token in added.items() if _is_control(token)}
-        self._unknown = {*self._tokenizer.encode(UNKNOWN, add_special_tokens=False).ids}
-        self.context = config.get("max_position_embeddings", config.get("n_positions"))
-        if not isinstance(self.context, int):
-            raise _unreadable(folder, "config.json does not tell how many tokens it takes")
+        unheard = self._tokenizer.encode("\U0010fffd", add_special_tokens=False)  # private use
+        self._unknown = {*unheard.ids}  # such characters are no typed "<unk>"
         self.stop_ids = self._ends(config, _read_json(folder / "generation_config.json"))
         self._hidden = {*self.stop_ids, *(id for id, token in added.items() if token.special)}
-
         source = _template_source(folder, names)
-        self.has_template = bool(source)
+        self._template = _compile(source) if source else None
+        self.has_template = self._template is not None
         self._takes_system = True
-        try:
-            self._template = _compile(source) if source else None
-            self._render(PROBE, "")
-        except Exception as error:
-            raise _unreadable(folder, "its chat template is broken", error) from error
-        self._takes_system = self._shows_system()
+        try:  # some templates leave a system message out without a word, some refuse it (Gemma)
+            self._takes_system = PROBE in self._render("x", PROBE)
+        except BadInput:
+            self._takes_system = False
+        self._render("x", PROBE)
+
+    def _ends(self, *configs: Mapping[str, Any]) -> tuple[int, ...]:
+        found = {id for id, token in self._control.items() if token in ENDS}
+        found.add(self._tokenizer.token_to_id(self._special.get("eos_token", "")))
+        for value in (config.get("eos_token_id") for config in configs):
+            found.update(value if isinstance(value, list) else [value])
+        return tuple(sorted(found - {None}))
 
     def ids(self, prompt: str, system: str = "") -> list[int]:
         """The tokens every engine gets; control tokens among them are the template's own."""
+        control = self._control.keys() - self._unknown
         for harmless in (self._break_found, self._break_all):
             prompt, system = harmless(prompt), harmless(system)
             ids = self._encode(prompt, system)
-            # Words stay, so that a template which looks for some ("/no_think") acts the same.
             neutral = self._encode(_neutral(prompt), _neutral(system))
-            if self._controls(ids) == self._controls(neutral):
+            if [id for id in ids if id in control] == [id for id in neutral if id in control]:
                 return ids
-        raise BadInput(
-            "The prompt holds control tokens of this model that cannot be made harmless.",
-            "Take out whatever looks like <|…|>.",
-        )
+        message = "The prompt holds control tokens of this model that cannot be made harmless."
+        raise BadInput(message, "Take out whatever looks like <|…|>.")
 
     def decode(self, ids: Sequence[int]) -> str:
         """The whole text, without stop ids and other special tokens; half a character is "�"."""
@@ -110,20 +112,6 @@ class ChatTokenizer:
         """A fresh incremental decoder."""
         return _TokenStream(self._tokenizer, self._hidden)
 
-    def _ends(self, *configs: Mapping[str, Any]) -> tuple[int, ...]:
-        found = {id for id, token in self._control.items() if token in ENDS}
-        found.add(self._tokenizer.token_to_id(self._special.get("eos_token", "")))
-        for value in (config.get("eos_token_id") for config in configs):
-            found.update(value if isinstance(value, list) else [value])
-        return tuple(sorted(found - {None}))
-
-    def _shows_system(self) -> bool:
-        """Some templates refuse a system message (Gemma), some leave it out without a word."""
-        try:
-            return PROBE in self._render("x", PROBE)
-        except BadInput:
-            return False
-
     def _render(self, prompt: str, system: str) -> str:
         if system and not (self._template and self._takes_system):
             prompt, system = f"{system}\n\n{prompt}", ""
@@ -131,29 +119,22 @@ class ChatTokenizer:
             return prompt
         messages = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": prompt})
+        fixed = {"tools": None, "documents": None, "add_generation_prompt": True}
         try:
-            return self._template.render(
-                messages=messages,
-                tools=None,
-                documents=None,
-                add_generation_prompt=True,
-                **self._special,
-            )
-        except Exception as error:  # templates raise whatever their expressions raise
-            log.warning("chat template: %s", error)
-            raise BadInput("The model's chat template refuses this prompt.", str(error)) from error
+            return self._template.render(messages=messages, **fixed, **self._special)
+        except Exception as error:  # whatever the template's expressions raise
+            log.info("chat template: %s", error)
+            message = "The model's chat template refuses this prompt."
+            raise BadInput(message, "Try another prompt or model.") from error
 
-    def _encode(self, prompt: str, system: str) -> list[int]:
-        text = self._render(prompt, system)
-        return self._tokenizer.encode(text, add_special_tokens=not self.has_template).ids
-
-    def _controls(self, ids: Iterable[int]) -> list[int]:
-        return [id for id in ids if id in self._control and id not in self._unknown]
+    def _encode(self, *said: str) -> list[int]:
+        plain = not self.has_template  # a template writes its own bos_token
+        return self._tokenizer.encode(self._render(*said), add_special_tokens=plain).ids
 
     def _break_found(self, text: str) -> str:
         """Part every control token that the tokenizer finds in `text`, until it finds none."""
         text = text.encode("utf-8", "replace").decode()  # half a surrogate pair has no ids
-        for _ in range(ROUNDS):
+        for _ in range(16):  # nested and overlapping tokens take a few rounds
             encoding = self._tokenizer.encode(text, add_special_tokens=False)
             cuts = []
             for id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
@@ -174,47 +155,43 @@ class ChatTokenizer:
 
 
 class _TokenStream:
-    """Text of token ids as they come.
+    """Holds a run of byte tokens (`<0xE2>`: Llama 2, Phi-3, Gemma) until another token ends it.
 
-    A run of byte tokens (`<0xE2>`, the byte fallback of Llama 2, Phi-3 and Gemma) is held until
-    another token ends it: the decoder takes the run as a whole, and one bad byte turns all of
-    it to "�", also the characters that were good so far.
+    The decoder takes the run as a whole: one bad byte turns also the good ones before to "�".
     """
 
     def __init__(self, tokenizer: tokenizers.Tokenizer, hidden: set[int]) -> None:
-        from tokenizers.decoders import DecodeStream
-
         self._tokenizer = tokenizer
         self._hidden = hidden
         self._bytes = {tokenizer.token_to_id(f"<0x{byte:02X}>") for byte in range(256)}
-        self._stream: Any = DecodeStream(skip_special_tokens=False)
+        self._stream = DecodeStream(skip_special_tokens=False)  # they are hidden already
+        self._grows = True
         self._seen: list[int] = []
         self._held: list[int] = []
         self._length = 0  # characters given out
 
     def push(self, ids: Sequence[int]) -> str:
-        shown = (id for id in ids if id not in self._hidden)
-        return "".join(self._add(id) for id in shown if self._tokenizer.id_to_token(id) is not None)
+        text = ""
+        for id in ids:
+            if id not in self._hidden and self._tokenizer.id_to_token(id) is not None:
+                self._seen.append(id)
+                self._held.append(id)
+                text += "" if id in self._bytes else self._release()
+        return text
 
-    def _add(self, id: int) -> str:
-        self._seen.append(id)
-        self._held.append(id)
-        if id in self._bytes:
-            return ""
-        text = self._step()
-        self._held.clear()
+    def _release(self) -> str:
+        held, self._held = self._held, []
+        try:
+            text = self._stream.step(self._tokenizer, held) or "" if self._grows else self._rest()
+        except Exception:  # "Invalid prefix": a decoder whose text does not only grow
+            self._grows = False
+            text = self._rest()
         self._length += len(text)
         return text
 
-    def _step(self) -> str:
-        if self._stream is not None:
-            try:
-                return self._stream.step(self._tokenizer, self._held) or ""
-            except Exception as error:  # a decoder whose text does not only grow
-                log.debug("decode stream: %s", error)
-                self._stream = None
+    def _rest(self) -> str:
         whole = self._tokenizer.decode(self._seen, skip_special_tokens=False)
-        return "" if whole.endswith(UNFINISHED) else whole[self._length :]
+        return "" if whole.endswith("\ufffd") else whole[self._length :]
 
 
 class ByteTokenizer:
@@ -225,8 +202,7 @@ class ByteTokenizer:
     has_template = False
 
     def ids(self, prompt: str, system: str = "") -> list[int]:
-        text = f"{system}\n\n{prompt}" if system else prompt
-        return list(text.encode("utf-8", "replace"))
+        return [*(f"{system}\n\n{prompt}" if system else prompt).encode("utf-8", "replace")]
 
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(id for id in ids if id < 256).decode("utf-8", "replace")
@@ -243,37 +219,8 @@ class _ByteStream:
         return self._decoder.decode(bytes(id for id in ids if id < 256))
 
 
-def _unreadable(folder: Path, why: str, error: Exception | None = None) -> PreparationError:
-    log.warning("%s: %s: %s", folder, why, error)
-    return PreparationError(
-        f"The model in {folder} cannot be used: {why}.", "Prepare or download the model again."
-    )
-
-
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise _unreadable(path.parent, f"{path.name} cannot be read", error) from error
-    if not isinstance(value, dict):
-        raise _unreadable(path.parent, f"{path.name} is not a JSON object")
-    return value
-
-
-def _load(path: Path) -> tokenizers.Tokenizer:
-    from tokenizers import Tokenizer
-
-    if not path.is_file():
-        raise _unreadable(path.parent, f"there is no {path.name}")
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise _unreadable(path.parent, f"{path.name} cannot be read", error) from error
-    tokenizer.no_truncation()  # some files cut at 512 tokens, transformers lifts that too
-    tokenizer.no_padding()
-    return tokenizer
+    return {**json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}
 
 
 def _named_tokens(names: Mapping[str, Any]) -> dict[str, str]:
@@ -285,20 +232,20 @@ def _named_tokens(names: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if isinstance(text, str)}
 
 
-def _add_missing(
-    tokenizer: tokenizers.Tokenizer, names: Mapping[str, Any], special: Mapping[str, str]
-) -> None:
-    """Tokens that only tokenizer_config.json tells of; transformers adds them on loading."""
-    from tokenizers import AddedToken
-
+def _load(folder: Path, names: Mapping[str, Any], special: Iterable[str]) -> tokenizers.Tokenizer:
+    """The tokenizer, with the tokens that only tokenizer_config.json tells of."""
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()  # some files cut at 512 tokens; transformers lifts that too
+    tokenizer.no_padding()
     listed = sorted((int(id), entry) for id, entry in names.get("added_tokens_decoder", {}).items())
     tokenizer.add_tokens([AddedToken(**entry) for _, entry in listed])
-    known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    missing = [text for text in dict.fromkeys(special.values()) if text not in known]
+    added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    missing = {text for text in special if tokenizer.token_to_id(text) is not None} - added
     tokenizer.add_tokens([AddedToken(text, special=True) for text in missing])
+    return tokenizer
 
 
-def _is_control(token: tokenizers.AddedToken) -> bool:
+def _is_control(token: AddedToken) -> bool:
     """Runs of blanks, which Gemma and Phi-2 add as tokens, and single characters are plain text."""
     text = token.content.replace("▁", " ").strip()
     return len(text) > 1 or bool(text and token.special)
@@ -309,24 +256,18 @@ def _template_source(folder: Path, names: Mapping[str, Any]) -> str:
     if path.is_file():
         return path.read_text(encoding="utf-8")
     source = names.get("chat_template") or ""
-    if isinstance(source, list):
-        source = {entry["name"]: entry["template"] for entry in source}.get("default", "")
-    return source
+    named = [] if isinstance(source, str) else source
+    return {entry["name"]: entry["template"] for entry in named}["default"] if named else source
 
 
-def _compile(source: str) -> jinja2.Template:
-    """As transformers does, so that every model's template renders the same text."""
-    from jinja2 import TemplateError, nodes
-    from jinja2.ext import Extension, loopcontrols
-    from jinja2.parser import Parser
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+def _compile(source: str) -> Any:
+    """A jinja2 template, set up as in transformers, so that it renders the same text."""
+    from jinja2 import TemplateError, ext, nodes, sandbox  # here: half of this module's import time
 
-    class Generation(Extension):
-        """`{% generation %}` marks the assistant's text for training; here it is only a block."""
+    class Generation(ext.Extension):
+        tags = {"generation"}  # marks the assistant's text for training; here only a block
 
-        tags = {"generation"}
-
-        def parse(self, parser: Parser) -> nodes.Node:
+        def parse(self, parser: Any) -> nodes.Node:
             line = next(parser.stream).lineno
             body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
             return nodes.Scope(body, lineno=line)
@@ -334,29 +275,22 @@ def _compile(source: str) -> jinja2.Template:
     def raise_exception(message: str) -> None:
         raise TemplateError(message)
 
-    def tojson(
-        value: Any,
-        ensure_ascii: bool = False,
-        indent: Any = None,
-        separators: Any = None,
-        **more: Any,
-    ) -> str:  # jinja2's own escapes for HTML
-        return json.dumps(
-            value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, **more
-        )
+    def tojson(value: Any, ensure_ascii: bool = False, **how: Any) -> str:
+        return json.dumps(value, ensure_ascii=ensure_ascii, **how)  # jinja2's escapes for HTML
 
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    environment = sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, ext.loopcontrols]
     )
     environment.filters["tojson"] = tojson
     environment.globals["raise_exception"] = raise_exception
-    environment.globals["strftime_now"] = lambda format: datetime.now().strftime(format)
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     return environment.from_string(source)
 
 
 def _neutral(text: str) -> str:
-    """The same words without the punctuation that control tokens are made of."""
-    return re.sub(r"[^\w\s/]", "x", text)
+    """The same words, by which a template may decide ("/no_think"), and no control token."""
+    words = re.sub(r"[^\w\s/]", "x", text)
+    return f"{BREAK}{words}{BREAK}" if words.strip() else words
 
 
 def _insert_breaks(text: str, cuts: Iterable[int]) -> str:
