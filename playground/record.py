@@ -34,6 +34,8 @@ class Request:
     model: str = models.DEFAULT_MODEL
 
     def __post_init__(self) -> None:
+        if not isinstance(self.prompt, str) or not isinstance(self.system, str):
+            raise BadInput("The prompt is not a text.", "Send text.")
         if not self.prompt.strip():
             raise BadInput("The prompt is empty.", "Write a question or a task.")
         if len(self.prompt) + len(self.system) > MOST_CHARACTERS:
@@ -79,6 +81,11 @@ class LaneRun:
         self._looked_at_memory = 0.0
         self._loaded: dict[str, Any] = {}
         self._lock = threading.Lock()
+
+    @property
+    def contended(self) -> bool:
+        """Whether its figures share cores, memory bandwidth and power with other lanes."""
+        return self._request.mode == TOGETHER and len(self._request.lanes) > 1
 
     @property
     def finished(self) -> bool:

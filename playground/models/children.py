@@ -127,7 +127,7 @@ def _start(
         _running.add(process.pid)
         if _pauses:
             _suspend(process.pid)
-    return process  # type: ignore[no-any-return]
+    return process
 
 
 def _end(process: subprocess.Popen[str]) -> None:

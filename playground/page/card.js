@@ -7,6 +7,7 @@ const draw = () => {
   const shown = { ...v, cpuText: v.cpu === null ? 'n/a' : v.cpu + ' %' };
   card.querySelectorAll('[data-text]').forEach(n => text(n, String(shown[n.dataset.text] ?? '')));
   card.dataset.state = v.state;
+  card.querySelector('.big').classList.toggle('unknown', v.tps === 'n/a');
   card.querySelector('.hardware').title = [v.hardware, v.version, v.notes].filter(Boolean).join('\n');
   const working = ['wait', 'fetch', 'convert', 'load'].includes(v.state);
   const bar = card.querySelector('.progress');

@@ -205,39 +205,49 @@ def build(compare: Compare) -> gr.Blocks:
             prompt = gr.Textbox(
                 label="Prompt",
                 placeholder="Ask all engines the same …",
-                lines=2,
+                lines=3,
                 max_lines=8,
                 scale=8,
-                autofocus=True,
+                min_width=260,
                 elem_id="prompt",
             )
-            with gr.Column(scale=1, min_width=150, elem_id="buttons"):
-                run = gr.Button("Run", variant="primary", elem_id="run")
-                stop = gr.Button("Stop", variant="stop", elem_id="stop")
-        with gr.Row(elem_id="settings"):
             mode = gr.Radio(
-                [("Together", TOGETHER), ("In turn", IN_TURN)],
+                [("Together, sharing the machine", TOGETHER),
+                 ("In turn, each one alone", IN_TURN)],
                 value=TOGETHER,
                 label="Mode",
-                info="Together is a race that shares the machine; only In turn is a device's speed",
-                elem_id="mode",
                 scale=3,
-            )
-            max_new_tokens = gr.Number(
-                256, label="Max new tokens", precision=0, elem_id="max-new-tokens", min_width=120
-            )
-            temperature = gr.Slider(
-                0, 2, 0, step=0.1, label="Temperature", info="0 is greedy", min_width=160
-            )
-            system = gr.Textbox(
-                label="System prompt", placeholder="the model's own", lines=1, scale=3
-            )
-        names = gr.CheckboxGroup(
+                min_width=280,
+                elem_id="mode",
+            )  # fmt: skip
+            with gr.Column(scale=1, min_width=130, elem_id="buttons"):
+                run = gr.Button("Run", variant="primary", elem_id="run")
+                stop = gr.Button("Stop", elem_id="stop")
+        names = gr.Dropdown(
             labels(compare.chosen),
             value=[lane.name for lane in compare.chosen],
-            label=f"Lanes of {compare.model}",
+            multiselect=True,
+            max_choices=MOST_COLUMNS,
+            label=f"Lanes, answering with {compare.model}",
             elem_id="lanes",
         )
+        with (
+            gr.Accordion("System prompt, length, temperature", open=False, elem_id="more"),
+            gr.Row(elem_id="settings"),
+        ):
+            system = gr.Textbox(
+                "",  # a component in a closed accordion sends its first value: not None here
+                label="System prompt",
+                placeholder="the model's own",
+                scale=6,
+                elem_id="system",
+            )
+            max_new_tokens = gr.Number(
+                256, label="Max new tokens", precision=0, min_width=130, elem_id="max-new-tokens"
+            )
+            temperature = gr.Number(
+                0, label="Temperature (0 = greedy)", step=0.1, min_width=170, elem_id="temperature"
+            )
         status = gr.Markdown(HINT, elem_id="status")
         columns, cards, answers = [], [], []
         with gr.Row(elem_id="columns", equal_height=True):

@@ -1,0 +1,95 @@
+"""Backends that go wrong in one way each, run in real worker processes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from backends.base import Backend, BackendError, Loaded, Options
+
+
+class Steady(Backend):
+    """The base of all: counts up, a token every 10 ms."""
+
+    def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
+        return Loaded(device, "a test", "0")
+
+    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+        for n in range(options.max_new_tokens):
+            time.sleep(0.01)
+            yield n % 256
+
+
+class RaisesMidway(Steady):
+    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+        for n, token in enumerate(super().generate(prompt, options)):
+            if n == 3 and prompt == [13]:
+                raise RuntimeError("a wheel came off\nand rolled away")
+            yield token
+
+
+class RaisesForAPerson(Steady):
+    def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
+        raise BackendError("There is no such device.", "Choose another.")
+
+
+class Hangs(Steady):
+    """Blocks without using any CPU; a stop cannot reach it."""
+
+    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+        for n, token in enumerate(super().generate(prompt, options)):
+            if n == 3 and prompt == [13]:
+                time.sleep(3600)
+            yield token
+
+
+class Computes(Steady):
+    """A long prefill: no event for a while, but it works."""
+
+    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+        end = time.monotonic() + (3 if prompt == [13] else 0)
+        while time.monotonic() < end:
+            pass
+        yield from super().generate(prompt, options)
+
+
+class Noisy(Steady):
+    """Prints from Python, from the C library and straight to fd 1, and reads stdin."""
+
+    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+        libc = ctypes.cdll.msvcrt if os.name == "nt" else ctypes.CDLL(None)
+        for token in super().generate(prompt, options):
+            print('{"id": 2, "event": "end", "reason": "forged by print"}', flush=True)
+            os.write(1, b"native noise without an end of line")
+            libc.puts(b"noise of the C library")
+            libc.fflush(None)
+            assert sys.stdin.read() == ""
+            yield token
+
+
+class Fast(Steady):
+    """As fast as Python can, until told to stop."""
+
+    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+        for n in range(options.max_new_tokens):
+            yield n % 256
+
+
+class Payload(Steady):
+    """Answers what a hostile model might."""
+
+    TEXT = (
+        "start <img src=x onerror=\"window.hacked='img'\"> ![p](http://evil.example/x.png) "
+        "<script>window.hacked='script'</script> ${window.hacked='template'} "
+        "{{value}} <form action='http://evil.example/'><input name=a></form> "
+        "<iframe src='http://evil.example/'></iframe> [click](javascript:window.hacked='link') end"
+    )
+
+    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+        for byte in self.TEXT.encode()[: options.max_new_tokens]:
+            time.sleep(0.001)
+            yield byte
