@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import threading
@@ -59,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
     finally:
-        arena.close()
+        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C: the workers end anyway
+            arena.close()
     return 0
 
 

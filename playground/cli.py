@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import sys
+from functools import partial
 from typing import Any
 
 from playground import __version__, lanes, models, terminal
@@ -110,17 +111,16 @@ def list_lanes(options: argparse.Namespace) -> int:
 
 def prepare(options: argparse.Namespace) -> int:
     """Make what the lanes read; every lane is tried, the first failure decides the exit code."""
-    model, failed = models.check(options.model), False
+    model, lines, failed = models.check(options.model), terminal.StageLines(), False
     for lane in chosen_lanes(options):
         if not lane.needs_model:
             continue
-        report = terminal.StageLines()
         try:
             folder = models.prepare(
                 model,
                 lane.engine.format,
                 lane.precision,
-                lambda stage, lane=lane, report=report: report.show(lane, stage),
+                partial(lines.show, lane),
             )
             print(f"{lane.name}: ready in {folder}", file=sys.stderr)
         except PlaygroundError as error:

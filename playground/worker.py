@@ -192,6 +192,9 @@ def main() -> None:
     """Take the wires before anything else is imported or started, then serve."""
     requests, replies = take_wires()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it closes our stdin
+    # Nothing here looks at pictures, and a torchvision that does not match torch (a CPU build of
+    # torch with the index's CUDA build of torchvision) breaks the import of optimum.intel.
+    sys.modules["torchvision"] = None  # type: ignore[assignment]
     sender = Sender(replies)
     sender.event(0, "hello", pid=os.getpid())
     module, name = sys.argv[1].split(":")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from backends import ENGINES, Engine
 from playground import models
+from playground.arena import Arena
+from playground.lanes import Lane
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +46,23 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("AIPC_HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def arena(empty_home: Path) -> Iterator[Arena]:
+    """An arena whose workers are ended with the test."""
+    found = Arena()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def misbehaving(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Lane]:
+    """`misbehaving("Hangs")` is a lane on that backend of tests.misbehaving."""
+
+    def lane(name: str) -> Lane:
+        engine = Engine(name, f"tests.misbehaving:{name}", "", "", "none", ("none",))
+        monkeypatch.setitem(ENGINES, name.lower(), engine)
+        return Lane(name.lower(), "CPU", "none")
+
+    return lane
