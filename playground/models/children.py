@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import queue
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -66,37 +68,44 @@ def run(
     log: Path,
     *,
     cancel: threading.Event | None = None,
-    on_line: Callable[[str], None] | None = None,
-    extra: Mapping[str, str] | None = None,
+    on_line: Callable[[str], object] = str,
 ) -> Ended:
     """Runs `python -m playground.models.child ARGUMENTS` to its end, its output into `log`."""
     kept: deque[str] = deque(maxlen=KEPT_LINES)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ python -m {' '.join(arguments)}\n")
-        process = _start(arguments, scratch, {**environment(scratch), **(extra or {})})
-
-        def read() -> None:
-            assert process.stdout is not None
-            for line in process.stdout:
-                kept.append(line.rstrip())
-                with suppress(OSError):  # a full disk must not block the child's pipe
-                    file.write(line)
-                    file.flush()
-                if on_line is not None:
-                    on_line(line)
-
-        reader = threading.Thread(target=read, name="prepare-log", daemon=True)
+        process = _start(arguments, scratch, environment(scratch))
+        reader = threading.Thread(target=_read, args=(process, lines, kept, file), daemon=True)
         reader.start()
         try:
-            while process.poll() is None:
+            while process.poll() is None or not lines.empty():
                 raise_if_set(cancel)
+                while not lines.empty():
+                    on_line(lines.get())
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(0.1)
         finally:
             _end(process)
             reader.join(5)
     return Ended(process.returncode, tuple(kept))
+
+
+def _read(
+    process: subprocess.Popen[str],
+    lines: queue.SimpleQueue[str],
+    kept: deque[str],
+    log: TextIO,
+) -> None:
+    """Empties the child's pipe, whatever happens to the log: a full pipe would block the child."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        kept.append(line.rstrip())
+        lines.put(line)
+        with suppress(OSError, ValueError):  # the disk is full; the log was closed
+            log.write(line)
+            log.flush()
 
 
 def _start(

@@ -25,7 +25,10 @@ def command(format: str, precision: str, source: Path, target: Path, scratch: Pa
         where = ["-m", str(source), "--cache_dir", str(scratch / "hub"), str(target)]
         return ["optimum.commands.optimum_cli", "export", "openvino", *options, *where]
     where = ["-i", str(source), "-o", str(target), "-c", str(scratch / "hub")]
-    return ["onnxruntime_genai.models.builder", *where, "-p", precision, "-e", "cpu"]
+    command = ["onnxruntime_genai.models.builder", *where, "-p", precision, "-e", "cpu"]
+    if precision == "int8":  # with zero points, as OpenVINO's int8: closer to the original
+        command += ["--extra_options", "is_symmetric=false"]
+    return command
 
 
 def _group_size(source: Path) -> int:

@@ -19,6 +19,7 @@ from playground.models.folders import Manifest
 from playground.models.stage import Report, Stage, raise_if_set
 
 _POLL = 0.2
+_SMALL_FILES = 50_000_000
 _one_at_a_time = threading.Lock()  # conversions are memory-hungry
 _now: Stage | None = None  # what the one that has its turn is doing, for those who wait
 
@@ -206,9 +207,9 @@ def _source_of(model: str) -> str:
 
 
 def _bytes_needed(model: str, format: str) -> int:
-    """On disk while it is made, on the safe side."""
+    """On disk while it is made, on the safe side; OpenVINO's is first written uncompressed."""
     preset = PRESETS.get(model)
     if preset and format == "hf":
-        return preset.fetch_bytes + 4 * preset.parameters + 50_000_000
+        return preset.fetch_bytes + 4 * preset.parameters + _SMALL_FILES
     source = 4 * preset.parameters if preset else folders.weight_bytes(Path(model))
-    return source + 50_000_000
+    return int(source * (1.5 if format == "openvino" else 0.75)) + _SMALL_FILES
