@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
@@ -160,6 +160,7 @@ def test_ids_are_those_of_transformers(
     pair: tuple[Any, Any, bool], prompt: str, system: str
 ) -> None:
     ours, theirs, takes_system = pair
+    assume(not any(token in text for token in ours._control.values() for text in (prompt, system)))
     assert ours.ids(prompt, system) == rendered(theirs, prompt, system, takes_system)
 
 
@@ -241,7 +242,7 @@ def test_an_unknown_character_is_not_taken_for_a_typed_control_token(tmp_path: P
     tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("b", -2.0)], 0))
     tokenizer.add_special_tokens(["<unk>"])
     ours = ChatTokenizer(save(tmp_path, tokenizer, "{{ messages[0]['content'] }}"))
-    assert ours.ids("a你b") == tokenizer.encode("a你b").ids
+    assert ours.ids("a你好b") == tokenizer.encode("a你好b").ids
 
 
 def test_the_environment_of_templates_is_that_of_transformers(tmp_path: Path) -> None:
@@ -283,6 +284,7 @@ def test_without_a_template_the_prompt_is_continued_as_it_is(tmp_path: Path) -> 
     tokenizer.add_special_tokens(["<s>", "</s>"])
     tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     tokenizer.enable_truncation(3)
+    tokenizer.enable_padding(length=40)
     ours = ChatTokenizer(save(tmp_path, tokenizer, bos_token="<s>", eos_token="</s>"))
     assert not ours.has_template and ours.context == 2048
     assert ours.ids("</s>")[0] == 1 and 2 not in ours.ids("</s>")
