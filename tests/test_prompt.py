@@ -238,11 +238,12 @@ def test_a_control_token_that_cannot_be_parted_is_refused(tmp_path: Path) -> Non
         ChatTokenizer(save(tmp_path, tokenizer, template)).ids("<think>")
 
 
-def test_an_unknown_character_is_not_taken_for_a_typed_control_token(tmp_path: Path) -> None:
-    tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("b", -2.0)], 0))
+def test_an_unknown_word_is_not_taken_for_a_typed_control_token(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "a": 1}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.add_special_tokens(["<unk>"])
     ours = ChatTokenizer(save(tmp_path, tokenizer, "{{ messages[0]['content'] }}"))
-    assert ours.ids("a你好b") == tokenizer.encode("a你好b").ids
+    assert ours.ids("a word a") == tokenizer.encode("a word a").ids == [1, 0, 1]
 
 
 def test_the_environment_of_templates_is_that_of_transformers(tmp_path: Path) -> None:
