@@ -1,0 +1,122 @@
+"""OpenVINO GenAI: `LLMPipeline` on the CPU, the GPU and the NPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from backends.base import Backend, Loaded, Options
+from backends.shared import (
+    OPENVINO_CPU,
+    Emit,
+    check_prompt,
+    explained,
+    openvino_device_name,
+    stream,
+)
+
+# The NPU's pipeline with its static shapes, computed on the CPU: not fast, but it lets a machine
+# without an NPU try everything around it.
+NPU_ON_CPU = "NPU-on-CPU"
+NPU_ON_CPU_PROPERTIES = {
+    "NPU_USE_NPUW": "YES",
+    "NPUW_DEVICES": "CPU",
+    "NPUW_ONLINE_PIPELINE": "NONE",
+}
+NPU_ANSWER = 64  # the least room for an answer; static room is prompt + answer
+
+
+class OpenVinoGenAI(Backend):
+    """Ids go in as `TokenizedInputs`; a streamer hands each id over as it appears."""
+
+    def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
+        import openvino
+        import openvino_genai
+
+        self._openvino, self._genai = openvino, openvino_genai
+        used = "CPU" if device == NPU_ON_CPU else device
+        name = openvino_device_name(openvino.Core(), used)
+        with explained(model):
+            self._vocabulary = vocabulary(model)
+            target = "NPU" if device == NPU_ON_CPU else device
+            properties = self._properties(device, capacity)
+            self._pipeline = openvino_genai.LLMPipeline(str(model), target, **properties)
+        self._streamer = _streamer_class(openvino_genai)
+        return Loaded(
+            device_used=used,
+            device_name=name,
+            library_version=openvino_genai.__version__,
+            notes=("The NPU's pipeline, computed on the CPU.",) if device == NPU_ON_CPU else (),
+        )
+
+    def _properties(self, device: str, capacity: int) -> dict[str, Any]:
+        if device.startswith("NPU"):
+            room = {"MAX_PROMPT_LEN": capacity, "MIN_RESPONSE_LEN": NPU_ANSWER}
+            return room | (NPU_ON_CPU_PROPERTIES if device == NPU_ON_CPU else {})
+        # What LLMPipeline takes by itself (get_latency_oriented_scheduler_config in its
+        # utils.cpp), but for the prefix cache: with it a repeated prompt costs no prefill.
+        scheduler = self._genai.SchedulerConfig()
+        scheduler.max_num_batched_tokens = 2**63 - 1
+        scheduler.enable_prefix_caching = False
+        own = OPENVINO_CPU if device.startswith("CPU") else {}
+        return {"scheduler_config": scheduler, **own}
+
+    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+        import numpy as np
+
+        check_prompt(prompt, self._vocabulary)
+        ids = np.array([prompt], dtype=np.int64)
+        tensor = self._openvino.Tensor
+        inputs = self._genai.TokenizedInputs(tensor(ids), tensor(np.ones_like(ids)))
+        config = self._config(options)
+
+        def work(emit: Emit) -> None:
+            self._pipeline.generate(inputs, config, self._streamer(emit))
+
+        yield from stream(work)
+
+    def _config(self, options: Options) -> Any:
+        """A fresh config, not the model's. Without stop ids the model's own would be taken."""
+        config = self._genai.GenerationConfig()
+        config.max_new_tokens = options.max_new_tokens
+        config.ignore_eos = options.ignore_eos or not options.stop_ids
+        if options.stop_ids:
+            config.eos_token_id = options.stop_ids[0]
+            config.stop_token_ids = set(options.stop_ids)
+        config.do_sample = options.temperature > 0
+        if config.do_sample:
+            config.temperature = options.temperature
+            config.top_p = options.top_p
+            config.top_k = options.top_k
+            config.rng_seed = options.seed
+        config.repetition_penalty = 1.0
+        config.presence_penalty = config.frequency_penalty = 0.0
+        return config
+
+
+def vocabulary(model: Path) -> int | None:
+    """How many ids the model knows, from the folder's config.json where it tells."""
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+    return int(size) if size else None
+
+
+def _streamer_class(genai: Any) -> Any:
+    """Called from the engine's own thread, on the NPU within its loop: hand over and return."""
+
+    class Streamer(genai.StreamerBase):
+        def __init__(self, emit: Emit) -> None:
+            super().__init__()
+            self._emit = emit
+
+        def write(self, token: int | list[int]) -> Any:
+            wanted = [self._emit(each) for each in ([token] if isinstance(token, int) else token)]
+            status = genai.StreamingStatus
+            return status.RUNNING if all(wanted) else status.CANCEL
+
+        def end(self) -> None:
+            pass
+
+    return Streamer
