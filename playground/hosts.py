@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from pathlib import Path
 from typing import Any
 
 from playground import lanes, models
@@ -34,6 +35,7 @@ class Host:
         self.stage = IDLE
         self.error: PlaygroundError | None = None
         self.loaded: dict[str, Any] = {}  # what the worker told after loading
+        self.weights: dict[str, Any] = {"recipe": None, "bytes": None}
         self.worker = Worker(lane.engine.target, log_file(lane))
         self._devices = devices  # held while an engine works, so that no load disturbs a run
         self._model: str | None = None
@@ -106,6 +108,7 @@ class Host:
                     model, lane.engine.format, lane.precision, self._report, self._cancel
                 )
             )
+            self.weights = models.weights(model, lane.engine.format, lane.precision) or self.weights
         tokenizer = tokenizer_of(lane, model)
         self.stage = Stage("wait", None, "for the engines to be free")
         with self._devices, models.paused():
@@ -166,7 +169,7 @@ class Hosts:
             host.close()
 
 
-def log_file(lane: Lane) -> Any:
+def log_file(lane: Lane) -> Path:
     """Where the worker of a lane writes its stderr."""
     return home() / "logs" / f"worker-{lane.name.replace(':', '-')}.log"
 

@@ -67,8 +67,12 @@ def live_tps(times: Sequence[int], now: int) -> float | None:
     return (len(times) - 1 - first) * S / span if span > 0 else None
 
 
-def bandwidth_gbs(weight_bytes: int | None, tps: float | None) -> float | None:
-    """GB/s that the memory delivers while decoding: each token reads all weights once."""
-    if weight_bytes is None or tps is None:
+def bandwidth_gbs(read_bytes: int | None, tps: float | None) -> float | None:
+    """GB/s that the memory delivers while decoding.
+
+    read_bytes: of the weights that each token reads once; a table of embeddings that is only
+    looked up in does not count.
+    """
+    if read_bytes is None or tps is None:
         return None
-    return weight_bytes * tps / 1e9
+    return read_bytes * tps / 1e9

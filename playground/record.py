@@ -169,9 +169,7 @@ class LaneRun:
         with self._lock:
             text, ids, times = self._text, list(self._ids), list(self._times)
         figures = metrics.figures(self.t0, self.t_in, times)
-        engine = lane.engine
         model = self._request.model
-        weights = models.weights(model, engine.format, lane.precision) if lane.needs_model else None
         return {
             "lane": lane.name,
             "backend": lane.backend,
@@ -179,7 +177,7 @@ class LaneRun:
             "device_used": loaded.get("device_used"),
             "device_name": loaded.get("device_name"),
             "precision": lane.precision,
-            "weights": weights or {"recipe": None, "bytes": None},
+            "weights": self.host.weights,
             "library_version": loaded.get("library_version"),
             "threads": loaded.get("threads"),
             "model": model if lane.needs_model else "none",
@@ -195,7 +193,7 @@ class LaneRun:
             **figures,
             "peak_rss_mb": self._peak_rss_mb,
             "bandwidth_gbs": metrics.bandwidth_gbs(
-                weights["bytes"] if weights else None, figures["decode_tps"]
+                self.host.weights.get("read_bytes"), figures["decode_tps"]
             ),
             "energy_j": None,
             "device_busy_pct": None,

@@ -30,6 +30,10 @@ from backends.base import Backend, BackendError, Options
 
 BATCH_S = 0.03
 WARM_UP_TOKENS = 16
+# Nothing here looks at pictures, and a torchvision that does not match torch (the index's CUDA
+# build beside a CPU build of torch) breaks the import of optimum.intel. OpenVINO's telemetry has
+# no switch; its users do without the package.
+UNWANTED = ("torchvision", "openvino_telemetry")
 
 
 def take_wires() -> tuple[BinaryIO, BinaryIO]:
@@ -192,9 +196,8 @@ def main() -> None:
     """Take the wires before anything else is imported or started, then serve."""
     requests, replies = take_wires()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it closes our stdin
-    # Nothing here looks at pictures, and a torchvision that does not match torch (a CPU build of
-    # torch with the index's CUDA build of torchvision) breaks the import of optimum.intel.
-    sys.modules["torchvision"] = None  # type: ignore[assignment]
+    for package in UNWANTED:
+        sys.modules[package] = None  # type: ignore[assignment]  # its import fails, at no cost
     sender = Sender(replies)
     sender.event(0, "hello", pid=os.getpid())
     module, name = sys.argv[1].split(":")
