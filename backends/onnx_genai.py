@@ -99,7 +99,8 @@ class OnnxGenAI(Backend):
             "do_sample": sample,
             "temperature": options.temperature if sample else 1.0,
             "top_p": options.top_p if sample else 1.0,
-            "top_k": options.top_k if sample else 1,
+            # 0.18.0 draws from outside top_p when top_k is 0 (1 in 50 with top_p=0.001).
+            "top_k": (options.top_k or self._about["vocab_size"]) if sample else 1,
             "random_seed": options.seed,
             "repetition_penalty": 1.0,
             "no_repeat_ngram_size": 0,

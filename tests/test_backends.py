@@ -1,0 +1,385 @@
+"""One contract for every backend, on the real libraries: the same assertions for each."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from backends import ENGINES
+from backends.base import Backend, BackendError, Loaded, Options
+from backends.shared import Emit, stream
+
+Prepared = Callable[[str, str], Path]
+PARIS = (
+    "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
+    "<|im_end|>\n<|im_start|>user\nWhat is the capital of France?<|im_end|>\n"
+    "<|im_start|>assistant\n"
+)
+REAL = ["openvino-genai:int8", "openvino-optimum:int8", "onnx-genai:int4", "pytorch:fp32"]
+every = pytest.mark.parametrize("lane", ["fake:2000tps", *REAL], indirect=True, scope="module")
+real = pytest.mark.parametrize("lane", REAL, indirect=True, scope="module")
+WEIGHTS = {"openvino": "openvino_model.bin", "onnx": "model.onnx.data", "hf": "model.safetensors"}
+
+
+@dataclass
+class Lane:
+    """A loaded backend, a prompt it understands and what it answers to that."""
+
+    backend: Backend
+    loaded: Loaded
+    folder: Path
+    format: str
+    precision: str
+    prompt: list[int]
+    options: Options  # greedy, with the model's own stop id
+
+    def answer(self, **changes: object) -> list[int]:
+        return list(self.backend.generate(self.prompt, replace(self.options, **changes)))
+
+
+def new(engine: str) -> Backend:
+    module, name = ENGINES[engine].target.split(":")
+    return getattr(importlib.import_module(module), name)()
+
+
+def copy(folder: Path, target: Path) -> Path:
+    """The same folder elsewhere; hard links where possible, for its size."""
+
+    def link(source: str, to: str) -> None:
+        try:
+            os.link(source, to)
+        except OSError:
+            shutil.copyfile(source, to)
+
+    shutil.copytree(folder, target, copy_function=link)
+    return target
+
+
+def rewrite(path: Path, content: str) -> None:
+    path.unlink(missing_ok=True)  # not through a hard link into the original
+    path.write_text(content, encoding="utf-8")
+
+
+def engine_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "engine"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(prepared: Prepared) -> Tokenizer:
+    return Tokenizer.from_file(str(prepared("hf", "fp32") / "tokenizer.json"))
+
+
+@pytest.fixture(scope="module")
+def lane(
+    request: pytest.FixtureRequest, prepared: Prepared, tokenizer: Tokenizer
+) -> Iterator[Lane]:
+    engine, precision = request.param.split(":")
+    form = ENGINES[engine].format
+    is_fake = form == "none"
+    folder = Path() if is_fake else prepared(form, precision)
+    backend = new(engine)
+    yield Lane(
+        backend=backend,
+        loaded=backend.load(folder, "CPU", precision, 1024),
+        folder=folder,
+        format=form,
+        precision=precision,
+        prompt=[1, 2, 3] if is_fake else tokenizer.encode(PARIS).ids,
+        options=Options(max_new_tokens=16, stop_ids=(256,) if is_fake else (2,)),
+    )
+    del backend
+    gc.collect()
+
+
+@every
+def test_it_tells_what_really_runs(lane: Lane) -> None:
+    assert lane.loaded.device_used == "CPU"
+    assert lane.loaded.device_name not in ("", "CPU", "x86_64", "AMD64")
+    assert lane.loaded.library_version
+    assert lane.loaded.threads is None or lane.loaded.threads > 0
+
+
+@real
+def test_it_knows_the_capital_of_france(lane: Lane, tokenizer: Tokenizer) -> None:
+    assert "Paris" in tokenizer.decode(lane.answer())
+
+
+@every
+def test_greedy_is_repeatable_whatever_the_seed(lane: Lane) -> None:
+    assert lane.answer(seed=1) == lane.answer(seed=2)
+
+
+@every
+def test_ids_come_one_by_one_while_the_engine_works(lane: Lane) -> None:
+    options = replace(lane.options, ignore_eos=True)
+    start = time.perf_counter()
+    times = [time.perf_counter() for _ in lane.backend.generate(lane.prompt, options)]
+    assert times[-1] - times[0] > (times[-1] - start) / 4
+
+
+@every
+def test_it_never_yields_more_than_asked_for(lane: Lane) -> None:
+    whole = lane.answer()
+    assert [lane.answer(max_new_tokens=n) for n in (1, 3)] == [whole[:1], whole[:3]]
+
+
+@every
+def test_a_stop_id_is_yielded_and_ends_it(lane: Lane) -> None:
+    whole = lane.answer()
+    word = whole[3]  # nothing special to the model
+    until = whole.index(word) + 1
+    assert lane.answer(stop_ids=(word,)) == whole[:until]
+    assert lane.answer(stop_ids=(7, word)) == whole[:until]
+
+
+@every
+def test_without_stop_ids_the_models_own_do_not_end_it(lane: Lane) -> None:
+    assert len(lane.answer(max_new_tokens=24, stop_ids=())) == 24
+
+
+@every
+def test_ignore_eos_goes_on_past_stop_ids(lane: Lane) -> None:
+    whole = lane.answer()
+    longer = lane.answer(max_new_tokens=24, ignore_eos=True, stop_ids=(*lane.options.stop_ids, 7))
+    assert len(longer) == 24
+    assert longer[: len(whole)] == whole
+
+
+@every
+def test_a_seed_repeats_its_sample(lane: Lane) -> None:
+    sample = {"temperature": 1.5, "ignore_eos": True, "seed": 1}
+    assert lane.answer(**sample) == lane.answer(**sample)
+
+
+@real
+def test_another_seed_gives_another_sample(lane: Lane) -> None:
+    samples = [lane.answer(temperature=1.5, ignore_eos=True, seed=seed) for seed in (1, 2, 3)]
+    assert len({tuple(sample) for sample in samples}) == 3
+
+
+@real
+@pytest.mark.parametrize(
+    "narrow", [{"top_k": 1}, {"top_p": 1e-3}, {"temperature": 1e-3}], ids=lambda n: next(iter(n))
+)
+def test_sampling_in_the_narrowest_range_is_greedy(lane: Lane, narrow: dict[str, float]) -> None:
+    assert lane.answer(**{"temperature": 1.5, "seed": 5, **narrow}) == lane.answer()
+
+
+@every
+def test_close_ends_it_in_time_and_the_next_can_start_at_once(lane: Lane) -> None:
+    whole = lane.answer()
+    ids = lane.backend.generate(
+        lane.prompt, replace(lane.options, max_new_tokens=2400, ignore_eos=True)
+    )
+    assert [next(ids) for _ in range(3)] == whole[:3]
+    start = time.perf_counter()
+    ids.close()
+    assert time.perf_counter() - start < 5  # all 4,000 would take 20 s and more
+    assert engine_threads() == []
+    assert lane.answer() == whole
+
+
+@every
+def test_an_empty_prompt_is_refused_and_the_next_is_answered(lane: Lane) -> None:
+    with pytest.raises(BackendError) as caught:
+        list(lane.backend.generate([], lane.options))
+    assert caught.value.fix
+    assert lane.answer(max_new_tokens=2)
+
+
+@real
+@pytest.mark.parametrize("wrong", [10**6, 49152, -1])
+def test_an_id_outside_the_vocabulary_is_refused(lane: Lane, wrong: int) -> None:
+    with pytest.raises(BackendError) as caught:
+        list(lane.backend.generate([*lane.prompt, wrong], lane.options))
+    assert caught.value.fix
+
+
+@real
+def test_what_the_engine_itself_throws_reaches_the_caller(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        for module in ("openvino_genai", "onnx_genai", "pytorch"):
+            patch.setattr(f"backends.{module}.check_prompt", lambda *_: None)
+        with pytest.raises(Exception) as caught:
+            list(lane.backend.generate([], lane.options))
+    assert not isinstance(caught.value, BackendError)
+    assert engine_threads() == []
+    assert lane.answer(max_new_tokens=2)
+
+
+@real
+def test_a_repeated_prompt_is_prefilled_each_time(lane: Lane) -> None:
+    def ttft(prompt: list[int]) -> float:
+        start = time.perf_counter()
+        list(lane.backend.generate(prompt, replace(lane.options, max_new_tokens=1)))
+        return time.perf_counter() - start
+
+    long = (lane.prompt * 30)[:800]
+    ttft(long[::-1])  # the first prompt of this length pays for memory, too
+    first, *again = (ttft(long) for _ in range(3))
+    assert max(again) / first > 0.5
+
+
+@real
+def test_the_models_own_settings_change_nothing_nor_does_a_path_in_chinese(
+    lane: Lane, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    whole = lane.answer()
+    folder = copy(lane.folder, tmp_path / "张三 Li" / "a model")
+    own = {
+        "do_sample": True,
+        "temperature": 2.0,
+        "top_k": 3,
+        "top_p": 0.3,
+        "repetition_penalty": 1.5,
+        "no_repeat_ngram_size": 2,
+    }
+    if lane.format == "onnx":
+        config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
+        config["model"]["eos_token_id"] = whole[:2]
+        config["search"] |= own | {"min_length": 100, "random_seed": 3}
+        rewrite(folder / "genai_config.json", json.dumps(config))
+    else:
+        own |= {"eos_token_id": whole[:2], "min_new_tokens": 30}
+        rewrite(folder / "generation_config.json", json.dumps(own))
+    backend = new(request.node.callspec.params["lane"].split(":")[0])
+    backend.load(folder, "CPU", lane.precision, 1024)
+    theirs = replace(lane, backend=backend, folder=folder)
+    assert theirs.answer() == whole
+    for changes in ({"ignore_eos": True}, {"temperature": 1.2, "seed": 4}, {"stop_ids": ()}):
+        assert theirs.answer(**changes) == lane.answer(**changes)
+
+
+@real
+def test_it_needs_no_tokenizer_files(
+    lane: Lane, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = copy(lane.folder, tmp_path / "ids only")
+    for path in folder.iterdir():
+        if "token" in path.name or "template" in path.name:
+            path.unlink()
+    backend = new(request.node.callspec.params["lane"].split(":")[0])
+    backend.load(folder, "CPU", lane.precision, 1024)
+    assert replace(lane, backend=backend).answer() == lane.answer()
+
+
+@real
+@pytest.mark.parametrize("damage", ["missing", "empty", "torn"])
+def test_a_missing_or_damaged_folder_is_explained(
+    lane: Lane, request: pytest.FixtureRequest, tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "model"
+    if damage == "empty":
+        folder.mkdir()
+    if damage == "torn":
+        copy(lane.folder, folder)
+        rewrite(folder / WEIGHTS[lane.format], "torn off")
+    backend = new(request.node.callspec.params["lane"].split(":")[0])
+    with pytest.raises(BackendError) as caught:
+        backend.load(folder, "CPU", lane.precision, 1024)
+    assert str(folder) in str(caught.value)
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("engine", "device"),
+    [
+        ("openvino-genai", "GPU.7"),
+        ("openvino-genai", "AUTO"),
+        ("openvino-optimum", "GPU.7"),
+        ("openvino-optimum", "AUTO:CPU"),
+        ("onnx-genai", "NPU"),
+        ("pytorch", "NPU"),
+        ("fake", "NPU"),
+    ],
+)
+def test_a_device_that_is_not_there_is_named_with_a_fix(
+    engine: str, device: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError, match=device) as caught:
+        new(engine).load(tmp_path, device, ENGINES[engine].precisions[0], 1024)
+    assert "CPU" in caught.value.fix
+
+
+def test_onnx_without_directml_does_not_pretend_to_have_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnxruntime_genai.is_dml_available", lambda: False)
+    with pytest.raises(BackendError, match="DirectML") as caught:
+        new("onnx-genai").load(tmp_path, "GPU", "int4", 1024)
+    assert "onnxruntime-genai-directml" in caught.value.fix
+
+
+def test_too_little_memory_is_told_apart(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("Exception from src/core: std::bad_alloc")
+
+    monkeypatch.setattr("openvino_genai.LLMPipeline", fail)
+    with pytest.raises(BackendError, match="not enough memory"):
+        new("openvino-genai").load(prepared("openvino", "int8"), "CPU", "int8", 1024)
+
+
+def test_a_prompt_that_fills_the_models_room_is_refused_by_onnx(prepared: Prepared) -> None:
+    backend = new("onnx-genai")
+    backend.load(prepared("onnx", "int4"), "CPU", "int4", 1024)
+    with pytest.raises(BackendError, match="8192"):
+        list(backend.generate([5] * 8192, Options(max_new_tokens=1)))
+
+
+def test_the_npus_pipeline_runs_on_the_cpu_with_its_limits(
+    prepared: Prepared, tokenizer: Tokenizer
+) -> None:
+    backend = new("openvino-genai")
+    loaded = backend.load(prepared("openvino", "int8"), "NPU-on-CPU", "int8", 256)
+    assert (loaded.device_used, len(loaded.notes)) == ("CPU", 1)
+    prompt = tokenizer.encode(PARIS).ids
+    answer = list(backend.generate(prompt, Options(max_new_tokens=24, stop_ids=(2,))))
+    assert "Paris" in tokenizer.decode(answer)
+    with pytest.raises(RuntimeError, match="256"):
+        list(backend.generate((prompt * 9)[:300], Options(max_new_tokens=4)))
+    # 320 places, 300 of them asked for by this prompt and this answer
+    long = list(backend.generate((prompt * 9)[:250], Options(max_new_tokens=50, ignore_eos=True)))
+    assert len(long) == 50
+
+
+def test_a_stream_gives_what_came_before_an_error_and_then_the_error() -> None:
+    def work(emit: Emit) -> None:
+        emit(1)
+        raise OSError("broken")
+
+    ids = stream(work)
+    assert next(ids) == 1
+    with pytest.raises(OSError, match="broken"):
+        next(ids)
+    assert engine_threads() == []
+
+
+def test_importing_every_backend_imports_no_sdk() -> None:
+    modules = [engine.target.split(":")[0] for engine in ENGINES.values()]
+    sdks = {engine.module.split(".")[0] for engine in ENGINES.values() if engine.module}
+    code = f"import sys, {', '.join(modules)}; print(*({sdks} & set(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip() == ""
