@@ -27,7 +27,7 @@ ENGINES: dict[str, Engine] = {
         precisions=("int8", "int4"),
     ),
     "openvino-optimum": Engine(
-        title="OpenVINO · Optimum Intel",
+        title="OpenVINO Optimum",
         target="backends.openvino_optimum:OpenVinoOptimum",
         package="optimum-intel",
         module="optimum.intel",
@@ -43,7 +43,7 @@ ENGINES: dict[str, Engine] = {
         precisions=("int4", "int8"),
     ),
     "pytorch": Engine(
-        title="PyTorch · Transformers",
+        title="PyTorch",
         target="backends.pytorch:PyTorch",
         package="torch",
         module="torch",
@@ -51,7 +51,7 @@ ENGINES: dict[str, Engine] = {
         precisions=("fp32",),
     ),
     "fake": Engine(
-        title="Fake · no model",
+        title="Fake (no model)",
         target="backends.fake:Fake",
         package="",
         module="",

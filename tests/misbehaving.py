@@ -80,16 +80,18 @@ class Fast(Steady):
 
 
 class Payload(Steady):
-    """Answers what a hostile model might."""
+    """Answers what a hostile model might; its prompt is the address of the attacker."""
 
     TEXT = (
-        "start <img src=x onerror=\"window.hacked='img'\"> ![p](http://evil.example/x.png) "
-        "<script>window.hacked='script'</script> ${window.hacked='template'} "
-        "{{value}} <form action='http://evil.example/'><input name=a></form> "
-        "<iframe src='http://evil.example/'></iframe> [click](javascript:window.hacked='link') end"
+        "start <img src=x onerror=\"window.hacked='img'\"> ![p](EVIL/markdown.png) "
+        "<img src='EVIL/img.png'> <script>window.hacked='script'</script> "
+        "${window.hacked='template'} {{value}} <iframe src='EVIL/frame'></iframe> "
+        "<form action='EVIL/form'><button>win</button></form> "
+        "[click](javascript:window.hacked='link') the end"
     )
 
     def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
-        for byte in self.TEXT.encode()[: options.max_new_tokens]:
+        text = self.TEXT.replace("EVIL", bytes(prompt).decode())
+        for byte in text.encode()[: options.max_new_tokens]:
             time.sleep(0.001)
             yield byte

@@ -1,0 +1,397 @@
+"""The page in a real browser, on real workers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Request as BrowserRequest
+
+from backends import ENGINES, Engine
+from backends.fake import TEXT
+from playground.arena import Arena
+from playground.errors import WorkerError
+from playground.gauges.sampler import Sampler
+from playground.lanes import Lane, parse
+from playground.models import Stage
+from playground.page import compare, serve
+from playground.record import Request
+
+HOSTILE = "${window.hacked='template'} <img src=x onerror=\"window.hacked='img'\">"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+TWO = [parse("fake:CPU:40tps"), parse("fake:CPU:20tps")]
+
+
+class Served:
+    """A page on a free port, its arena, and what browsers asked of other hosts."""
+
+    def __init__(self) -> None:
+        self.arena = Arena()
+        self.sampler = Sampler(self.arena.hosts.pids)
+        self.compare = compare.Compare(self.arena, self.sampler, TWO, "none")
+        self.page = compare.build(self.compare)
+        self.address = serve.launch(self.page, "127.0.0.1", free_port(), share=False, browser=False)
+        self.outside: list[str] = []
+
+    def as_started(self) -> None:
+        """The lanes of a new program, whatever the visitors before have chosen."""
+        self.compare.chosen = TWO
+        self.arena.hosts.choose(TWO, "none")
+
+    def close(self) -> None:
+        self.page.close()
+        self.sampler.close()
+        self.arena.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIPC_HOME", str(tmp_path_factory.mktemp("page home")))
+        for name in ("Payload", "RaisesForAPerson"):
+            engine = Engine(name, f"tests.misbehaving:{name}", "", "", "none", ("none",))
+            patch.setitem(ENGINES, name.lower(), engine)
+        found = Served()
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert path, "No browser is installed: python run.py test installs Debian's Chromium."
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(served: Served, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open the page as a new visitor; whatever it asks of other hosts is noted."""
+    contexts = []
+    served.as_started()
+
+    def open_page(width: int = 1280, theme: str = "light") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("requestfinished", lambda request: note(served, request))
+        page.on("requestfailed", lambda request: note(served, request))
+        page.goto(f"{served.address}?__theme={theme}")
+        page.wait_for_selector(".lane-0 .card[data-state=ready]", timeout=30_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    end = time.monotonic() + 10
+    while served.arena.busy and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not served.arena.busy, "a run goes on though its visitor has left"
+    assert served.outside == []
+
+
+@pytest.fixture
+def attacker() -> Iterator[tuple[str, list[str]]]:
+    """A server on this machine that notes who connects, whatever they ask."""
+    hits: list[str] = []
+
+    class Noting(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def verify_request(self, request: Any, address: Any) -> bool:
+            hits.append(str(address))
+            return False
+
+    with Noting(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", hits
+        server.shutdown()
+
+
+def note(served: Served, request: BrowserRequest) -> None:
+    """Remember a request to another host, unless the content policy stopped it."""
+    ours = request.url.startswith((served.address, "data:", "blob:"))
+    if not ours and "csp" not in (request.failure or ""):
+        served.outside.append(request.url)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def press_run(page: Page, tokens: int, prompt: str = "Hello", mode: str = "Together") -> None:
+    length = page.locator("#max-new-tokens input")
+    if not length.is_visible():
+        page.get_by_text("System prompt, length, temperature").click()
+        expect(length).to_have_value("256")
+    length.fill(str(tokens))
+    length.press("Tab")
+    page.get_by_label(mode).first.check()
+    page.locator("#prompt textarea").fill(prompt)
+    page.locator("#run").click()
+
+
+def choose(page: Page, *names: str) -> None:
+    """Choose exactly these lanes in the list."""
+    box = page.locator("#lanes")
+    box.get_by_role("button", name="Clear").or_(box.locator(".token-remove.remove-all")).click()
+    for name in names:
+        box.locator("input").click()
+        page.get_by_role("option", name=name, exact=False).click()
+    page.keyboard.press("Escape")
+
+
+def tokens_of(page: Page, column: int) -> int:
+    text = page.locator(f".lane-{column} [data-text=tokens]").inner_text()
+    return int(text) if text.isdigit() else 0
+
+
+def state(page: Page, column: int, *states: str) -> None:
+    """Wait until the column is in one of these states."""
+    selector = ", ".join(f".lane-{column} .card[data-state={name}]" for name in states)
+    page.wait_for_selector(selector, timeout=20_000)
+
+
+def test_two_columns_grow_at_the_same_time(visit: Callable[..., Page]) -> None:
+    page = visit()
+    press_run(page, tokens=100)
+    seen = [(0, 0)]
+    while seen[-1][1] < 60:
+        seen.append((tokens_of(page, 0), tokens_of(page, 1)))
+        page.wait_for_timeout(100)
+    both_grew = [a[0] < b[0] and a[1] < b[1] for a, b in zip(seen, seen[4:], strict=False)]
+    assert sum(both_grew) > 5
+    state(page, 0, "ok")
+    assert "runs no model" in page.locator(".lane-0 .block.answer").inner_text()
+    assert 30 < float(page.locator(".lane-0 [data-text=tps]").inner_text()) < 45
+    assert "ms" in page.locator(".lane-0 [data-text=ttft]").inner_text()
+    assert "contended" in page.locator(".lane-0 [data-text=unit]").inner_text()
+
+
+def test_in_turn_the_second_column_waits_for_the_first(visit: Callable[..., Page]) -> None:
+    page = visit()
+    press_run(page, tokens=40, mode="In turn")
+    state(page, 0, "ok")
+    assert tokens_of(page, 1) < 30
+    state(page, 1, "ok")
+    assert "contended" not in page.locator(".lane-1 [data-text=unit]").inner_text()
+
+
+def test_the_answer_is_shown_as_markdown(visit: Callable[..., Page]) -> None:
+    page = visit()
+    press_run(page, tokens=60)
+    expect(page.locator(".lane-0 .block.answer strong")).to_have_text("replayed", timeout=20_000)
+
+
+def test_stop_ends_all_columns_and_keeps_what_was_said(visit: Callable[..., Page]) -> None:
+    page = visit()
+    press_run(page, tokens=2_000)
+    page.wait_for_function("document.querySelector('.lane-1 [data-text=tokens]').innerText > 10")
+    page.locator("#stop").click()
+    for column in (0, 1):
+        state(page, column, "stopped")
+        assert 10 < tokens_of(page, column) < 200
+        assert "This answer" in page.locator(f".lane-{column} .block.answer").inner_text()
+    expect(page.locator(".lane-0 [data-text=label]")).to_have_text("stopped")
+
+
+def test_stop_in_a_column_ends_that_one_only(visit: Callable[..., Page]) -> None:
+    page = visit()
+    press_run(page, tokens=120)
+    page.wait_for_function("document.querySelector('.lane-0 [data-text=tokens]').innerText > 5")
+    page.locator(".lane-0 .stop-one").click()
+    state(page, 0, "stopped")
+    state(page, 1, "ok")
+    assert (tokens_of(page, 0) < 110, tokens_of(page, 1)) == (True, 120)
+
+
+def test_a_failing_column_shows_a_sentence_and_a_fix_and_the_others_go_on(
+    visit: Callable[..., Page],
+) -> None:
+    page = visit()
+    choose(page, "RaisesForAPerson", "40tps")
+    state(page, 0, "failed")
+    expect(page.locator(".lane-0 .error")).to_have_text("There is no such device. Choose another.")
+    state(page, 1, "ready")
+    press_run(page, tokens=20)
+    state(page, 1, "ok")
+    assert tokens_of(page, 1) == 20
+
+
+def test_choosing_lanes_loads_and_unloads_their_workers(
+    visit: Callable[..., Page], served: Served
+) -> None:
+    page = visit()
+    choose(page, "40tps")
+    page.wait_for_selector(".lane-1", state="detached")
+    end = time.monotonic() + 10
+    while set(served.arena.hosts.pids()) != {"fake:CPU:40tps"}:
+        assert time.monotonic() < end, served.arena.hosts.pids()
+        page.wait_for_timeout(50)
+    choose(page, "40tps", "20tps")
+    state(page, 1, "ready")
+
+
+def test_a_lane_being_prepared_shows_its_stage_and_a_progress_bar(
+    visit: Callable[..., Page], served: Served
+) -> None:
+    host = served.arena.hosts[parse("fake:CPU:40tps")]
+    page = visit()
+    before, host.stage = host.stage, Stage("fetch", 0.4, "a model, 37 of 93 MB")
+    try:
+        state(page, 0, "fetch")
+        expect(page.locator(".lane-0 [data-text=label]")).to_have_text("fetching 40 %")
+        bar = page.locator(".lane-0 .progress")
+        assert bar.get_attribute("aria-valuenow") == "40"
+    finally:
+        host.stage = before
+
+
+def test_a_second_visitor_sees_that_the_engines_are_busy_and_waits(
+    visit: Callable[..., Page],
+) -> None:
+    first, second = visit(), visit()
+    press_run(first, tokens=200)
+    state(first, 0, "running")
+    expect(second.locator(".busy span")).to_have_text("engines busy", timeout=5_000)
+    press_run(second, tokens=20)
+    expect(second.locator("#status")).to_contain_text("queue: 1/1", timeout=5_000)
+    first.locator("#stop").click()
+    state(second, 0, "ok")
+    assert tokens_of(second, 0) == 20
+    assert tokens_of(first, 0) > 20
+
+
+def test_a_visitor_who_stops_in_the_queue_never_begins(visit: Callable[..., Page]) -> None:
+    first, second = visit(), visit()
+    press_run(first, tokens=100)
+    state(first, 0, "running")
+    press_run(second, tokens=20)
+    expect(second.locator("#status")).to_contain_text("queue", timeout=5_000)
+    second.locator("#stop").click()
+    state(first, 0, "ok")
+    expect(second.locator("#status")).to_contain_text("Stopped before it began", timeout=10_000)
+    assert tokens_of(second, 0) == 0
+
+
+def test_closing_the_tab_stops_its_run(visit: Callable[..., Page], served: Served) -> None:
+    page = visit()
+    press_run(page, tokens=5_000)
+    state(page, 0, "running")
+    page.close()
+    end = time.monotonic() + 10
+    while served.arena.busy:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_an_empty_prompt_gets_a_sentence(visit: Callable[..., Page]) -> None:
+    page = visit()
+    press_run(page, tokens=20, prompt="   ")
+    expect(page.locator("#status")).to_contain_text("The prompt is empty. Write", timeout=5_000)
+
+
+def test_model_text_runs_no_script_and_loads_nothing(
+    visit: Callable[..., Page], attacker: tuple[str, list[str]]
+) -> None:
+    address, hits = attacker
+    page = visit()
+    choose(page, "Payload")
+    state(page, 0, "ready")
+    press_run(page, tokens=2_000, prompt=address)
+    state(page, 0, "ok")
+    expect(page.locator(".lane-0 .block.answer")).to_contain_text("the end")
+    page.locator(".block.answer").get_by_text("click").first.click()
+    page.wait_for_timeout(500)  # time for what must not happen
+    assert page.evaluate("window.hacked") is None
+    for tempting in ("img", "button", "iframe"):
+        assert page.locator(f".block.answer {tempting}:visible").count() == 0
+    assert hits == []
+
+
+def test_an_error_text_cannot_become_markup(visit: Callable[..., Page], served: Served) -> None:
+    host = served.arena.hosts[parse("fake:CPU:40tps")]
+    page = visit()
+    host.error, before = WorkerError(HOSTILE, HOSTILE), host.stage
+    host.stage = Stage("failed", None, HOSTILE)
+    try:
+        expect(page.locator(".lane-0 .error")).to_contain_text("${window.hacked", timeout=5_000)
+        assert page.evaluate("window.hacked") is None
+    finally:
+        host.error, host.stage = None, before
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(visit: Callable[..., Page], theme: str) -> None:
+    page = visit(width=375, theme=theme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert page.locator(".lane-0 .card").is_visible()
+
+
+def test_a_prompt_is_not_written_to_the_browser_s_storage(visit: Callable[..., Page]) -> None:
+    page = visit()
+    press_run(page, tokens=5, prompt="a secret of mine")
+    state(page, 0, "ok")
+    stored = page.evaluate("JSON.stringify(localStorage) + JSON.stringify(sessionStorage)")
+    assert "secret" not in stored
+
+
+def test_the_api_streams_states_and_ends_with_the_result(served: Served) -> None:
+    client = Client(served.address, verbose=False)
+    job = client.submit("Hello", ["fake:CPU:40tps"], "together", 60, 0, "", api_name="/compare")
+    states = list(job)
+    last = states[-1]["lanes"][0]
+    assert len(states) > 5
+    assert (last["status"], last["new_tokens"]) == ("ok", 60)
+    lane = Lane("fake", "CPU", "40tps")
+    asked = list(served.arena.start(Request("Hello", (lane,), max_new_tokens=60)).states())[-1]
+    assert shape(states[-1]) == shape(json.loads(json.dumps(asked)))
+    assert last["text"] == asked["lanes"][0]["text"] == TEXT.encode()[:60].decode()
+
+
+def test_the_api_refuses_what_is_wrong_with_a_sentence(served: Served) -> None:
+    client = Client(served.address, verbose=False)
+    with pytest.raises(Exception, match="The prompt is empty. Write"):
+        client.predict("", ["fake:CPU:40tps"], api_name="/compare")
+    with pytest.raises(Exception, match="There is no lane “foke”"):
+        client.predict("Hi", ["foke"], api_name="/compare")
+
+
+def test_nothing_but_compare_is_exposed(served: Served) -> None:
+    endpoints = Client(served.address, verbose=False).view_api(return_format="dict")
+    assert list(endpoints["named_endpoints"]) == ["/compare"]
+    assert not endpoints["unnamed_endpoints"]
+    for path in ("docs", "redoc", "monitoring", "gradio_api/runs"):
+        answer = httpx.get(f"{served.address}{path}", follow_redirects=True)
+        assert answer.status_code >= 400 or "monitoring" not in answer.text.lower(), path
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example"])
+def test_a_host_header_that_is_not_ours_gets_400(served: Served, host: str) -> None:
+    assert httpx.get(served.address, headers={"Host": host}).status_code == 400
+
+
+def test_every_answer_forbids_loading_from_outside(served: Served) -> None:
+    policy = httpx.get(served.address).headers["content-security-policy"]
+    assert "default-src 'self'" in policy and "form-action 'none'" in policy
+
+
+def shape(value: Any) -> Any:
+    """The keys and types of a JSON value, without its figures."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    return [shape(each) for each in value[:1]] if isinstance(value, list) else type(value)
