@@ -61,7 +61,8 @@ class Noisy(Steady):
     """Prints from Python, from the C library and straight to fd 1, and reads stdin."""
 
     def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
-        libc = ctypes.cdll.msvcrt if os.name == "nt" else ctypes.CDLL(None)
+        # The one that Python uses: the older msvcrt.dll keeps descriptors of its own.
+        libc = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
         for token in super().generate(prompt, options):
             print('{"id": 2, "event": "end", "reason": "forged by print"}', flush=True)
             os.write(1, b"native noise without an end of line")

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from playground.process import ROOT
+from playground.process import child_environment
 
 Run = subprocess.CompletedProcess[str]
 FAST = "fake:CPU:500tps"
+PATH = child_environment()["PYTHONPATH"]  # the project's and whatever is on it already
 
 
 def playground(*arguments: str, home: Path) -> Run:
@@ -25,7 +26,7 @@ def playground(*arguments: str, home: Path) -> Run:
         [sys.executable, "-m", "playground", *arguments],
         capture_output=True,
         encoding="utf-8",
-        env={**os.environ, "AIPC_HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONUTF8": "0"},
+        env={**os.environ, "AIPC_HOME": str(home), "PYTHONPATH": PATH, "PYTHONUTF8": "0"},
         timeout=300,
     )
 
@@ -81,7 +82,8 @@ def test_ask_json_prints_one_object(tmp_path: Path) -> None:
             "cannot be 1000000000",
         ),
         (["ask", "Hi", "--lanes", "fake", "--temperature", "9"], "temperature"),
-        (["ask", "x" * 40_000, "--lanes", "fake"], "40,000 tokens"),
+        # three tokens a character: a Windows command line holds 32,767 of those
+        (["ask", "好" * 13_334, "--lanes", "fake"], "40,002 tokens"),
         (["ask", "Hi", "--model", "no-such-model"], "no-such-model"),
         (["ask"], "PROMPT"),
         (["sing"], "sing"),
@@ -133,7 +135,7 @@ def test_ctrl_c_ends_it_quietly_and_leaves_no_worker(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-        env={**os.environ, "AIPC_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "AIPC_HOME": str(tmp_path), "PYTHONPATH": PATH},
     )
     log = tmp_path / "logs" / "worker-fake-CPU-5tps.log"
     end = time.monotonic() + 20
