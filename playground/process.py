@@ -119,11 +119,12 @@ class Worker:
             self._popen.wait()
 
     def rss_mb(self) -> float | None:
-        """Resident memory of the worker and its children in MB; None when it does not run."""
+        """Resident memory of the worker in MB; None when it does not run. Cheap: it is asked
+        while engines are being measured, and looking for children reads all of /proc."""
         if not self.alive or self.pid is None:
             return None
         with contextlib.suppress(psutil.Error):
-            return sum(p.memory_info().rss for p in tree(self.pid)) / 1e6
+            return float(psutil.Process(self.pid).memory_info().rss / 1e6)
         return None
 
     def _start_if_needed(self) -> None:

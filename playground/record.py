@@ -32,6 +32,7 @@ class Request:
     temperature: float = 0.0
     system: str = ""
     model: str = models.DEFAULT_MODEL
+    ignore_eos: bool = False  # go on to max_new_tokens, so that lanes make the same count
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not isinstance(self.system, str):
@@ -107,6 +108,7 @@ class LaneRun:
             max_new_tokens=min(wanted, room),
             temperature=float(self._request.temperature),
             stop_ids=tokenizer.stop_ids,
+            ignore_eos=self._request.ignore_eos,
         )
         self._loaded = self.host.loaded
         self.status = "running"

@@ -1,0 +1,1 @@
+"""How much the playground costs the engines it measures: `python -m benchmarks`."""
