@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import psutil
-
-from playground.process import tree
 
 
 @dataclass(frozen=True)
@@ -18,27 +16,39 @@ class WorkerLoad:
 
 
 class Workers:
-    """Loads by lane; a worker that ends while being read is left out."""
+    """Loads by lane. pids: asked at each reading, {lane: pid}, all of them children of ours."""
 
     def __init__(self, pids: Callable[[], dict[str, int]]) -> None:
         self._pids = pids
         self._known: dict[int, psutil.Process] = {}  # psutil keeps the last CPU times in it
 
     def read(self) -> dict[str, WorkerLoad]:
+        """A worker that ends while being read is left out."""
+        pids = self._pids()
+        # One look through the processes of the machine for all workers: it is the dear part.
+        found = {each.pid: each for each in psutil.Process().children(recursive=True)}
+        known, self._known = self._known, found
+        found.update({pid: known[pid] for pid in found.keys() & known.keys()})
         loads: dict[str, WorkerLoad] = {}
-        seen: dict[int, psutil.Process] = {}
-        for lane, pid in self._pids().items():
+        for lane, pid in pids.items():
             with contextlib.suppress(psutil.Error):
-                loads[lane] = self._load(pid, seen)
-        self._known = seen
+                loads[lane] = load(list(family(pid, found)), known)
         return loads
 
-    def _load(self, pid: int, seen: dict[int, psutil.Process]) -> WorkerLoad:
-        percent, rss, compared = 0.0, 0.0, True
-        for found in tree(pid):
-            process = self._known.get(found.pid, found)
-            compared = compared and found.pid in self._known
-            seen[found.pid] = process
-            percent += process.cpu_percent(None)
-            rss += process.memory_info().rss
-        return WorkerLoad(percent / (psutil.cpu_count() or 1) if compared else None, rss / 1e6)
+
+def family(pid: int, found: dict[int, psutil.Process]) -> Iterator[psutil.Process]:
+    """The process and those that descend from it."""
+    if pid not in found:
+        raise psutil.NoSuchProcess(pid)
+    yield found[pid]
+    for child in found.values():
+        if child.ppid() == pid:
+            yield from family(child.pid, found)
+
+
+def load(processes: list[psutil.Process], known: dict[int, psutil.Process]) -> WorkerLoad:
+    """What they use together; a first reading of CPU time has nothing to compare with."""
+    cpu = sum(each.cpu_percent(None) for each in processes) / (psutil.cpu_count() or 1)
+    rss = sum(each.memory_info().rss for each in processes)
+    compared = all(each.pid in known for each in processes)
+    return WorkerLoad(cpu if compared else None, rss / 1e6)
