@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
-import threading
+import time
 
 # Before gradio is imported, which reads them: nothing is told to anyone.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print(f"AI PC Playground: {address}  (Ctrl-C ends it)", flush=True)
         arena.hosts.choose(chosen, model)  # only now: the page is up before any model is ready
-        threading.Event().wait()
+        while True:  # Ctrl-C interrupts a sleep; on Windows not an Event's wait, nor a lock's
+            time.sleep(3600)
     except PlaygroundError as error:
         print(f"{error.message}\n{error.fix}".strip(), file=sys.stderr)
         return 2
