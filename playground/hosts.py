@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from playground import lanes, models
-from playground.errors import PlaygroundError, Unavailable, WorkerError
+from playground.errors import PlaygroundError, PreparationError, Unavailable, WorkerError
 from playground.home import home
 from playground.lanes import Lane
 from playground.models import Stage
@@ -32,7 +32,7 @@ class Host:
 
     def __init__(self, lane: Lane, devices: threading.Lock) -> None:
         self.lane = lane
-        self.stage = IDLE
+        self._stage = IDLE
         self.error: PlaygroundError | None = None
         self.loaded: dict[str, Any] = {}  # what the worker told after loading
         self.weights: dict[str, Any] = {"recipe": None, "bytes": None}
@@ -47,6 +47,24 @@ class Host:
     def is_ready(self, model: str) -> bool:
         same_process = self.worker.alive and self._start == self.worker.starts
         return same_process and self._model == model and bool(self.loaded)
+
+    def can_join(self, model: str) -> bool:
+        """Whether a run now would wait for a load at most, not for a model to be made."""
+        if self.is_ready(model):
+            return True
+        waits = self._busy.locked() or isinstance(self.error, PreparationError)
+        return not waits and lanes.status(self.lane, model).status != "needs-model"
+
+    @property
+    def stage(self) -> Stage:
+        """What its column shows; a worker that died in silence is not ready."""
+        if self._stage is READY and not self.worker.alive:
+            return IDLE
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage: Stage) -> None:
+        self._stage = stage
 
     def make_ready(self, model: str) -> None:
         """Prepare, load and warm up whatever is not yet so.

@@ -12,6 +12,7 @@ from threading import Thread
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from gradio_client import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -244,6 +245,30 @@ def test_choosing_lanes_loads_and_unloads_their_workers(
         page.wait_for_timeout(50)
     choose(page, "40tps", "20tps")
     state(page, 1, "ready")
+
+
+def test_a_worker_that_died_in_silence_is_not_called_ready_and_comes_back(
+    visit: Callable[..., Page], served: Served
+) -> None:
+    page = visit()
+    worker = served.arena.hosts[TWO[0]].worker
+    psutil.Process(worker.pid).kill()
+    state(page, 0, "idle")
+    press_run(page, tokens=10)
+    state(page, 0, "ok")
+    assert tokens_of(page, 0) == tokens_of(page, 1) == 10
+
+
+def test_a_lane_being_made_does_not_hold_up_the_others(
+    visit: Callable[..., Page], served: Served
+) -> None:
+    page = visit()
+    host = served.arena.hosts[TWO[1]]
+    served.arena.hosts[TWO[1]].worker.close()
+    with host._busy:  # as long as a conversion lasts
+        press_run(page, tokens=10)
+        state(page, 0, "ok")
+        expect(page.locator("#status")).to_contain_text("not yet ready, in the next run: Fake")
 
 
 def test_a_lane_being_prepared_shows_its_stage_and_a_progress_bar(

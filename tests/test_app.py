@@ -1,0 +1,119 @@
+"""`app.py` as it is started: its address, its refusals, its silence towards others."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+
+from playground.process import ROOT
+
+
+@contextlib.contextmanager
+def app(home: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    child = subprocess.Popen(
+        [sys.executable, "app.py", "--no-browser", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "AIPC_HOME": str(home), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def page_of(port: int) -> str:
+    """The page's HTML, as soon as it is served."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text
+        time.sleep(0.1)
+    raise AssertionError("no page")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
+def test_it_serves_the_page_and_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
+    port = free_port()
+    with app(tmp_path / "张三 Li", "--lanes", "fake", f"--port={port}") as child:
+        assert "AI PC Playground" in page_of(port)
+        assert child.stdout and f"http://127.0.0.1:{port}/" in child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=20)
+    assert (child.returncode, stderr) == (0, "Stopped.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port=99999"], "There is no port 99999."),
+        (["--host=203.0.113.7"], "cannot be used"),
+        (["--lanes=foke"], "There is no lane “foke”."),
+        (["--model=no-such-model"], "no-such-model"),
+        (["--colour=blue"], "--colour"),
+    ],
+)
+def test_a_wrong_start_gets_a_sentence_and_exit_code_2(
+    arguments: list[str], words: str, tmp_path: Path
+) -> None:
+    with app(tmp_path, *arguments) as child:
+        _, stderr = child.communicate(timeout=60)
+    assert child.returncode == 2
+    assert words in stderr
+    assert "Traceback" not in stderr
+
+
+def test_a_taken_port_gets_a_sentence_with_another_one(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with app(tmp_path, "--lanes=fake", f"--port={port}") as child:
+            _, stderr = child.communicate(timeout=60)
+    assert child.returncode == 2
+    assert f"Port {port}" in stderr and f"--port {port + 1}" in stderr
+
+
+def test_a_start_speaks_to_nobody_outside(tmp_path: Path) -> None:
+    """Whatever asks by HTTP takes the proxy; one that only notes stands there."""
+    asked: list[str] = []
+
+    class Proxy(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def verify_request(self, request: Any, address: Any) -> bool:
+            asked.append(request.recv(200).decode(errors="replace").splitlines()[0])
+            return False
+
+    port = free_port()
+    with Proxy(("127.0.0.1", 0), BaseHTTPRequestHandler) as proxy:
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{proxy.server_port}"
+        proxies = {name: address for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")}
+        with app(tmp_path, "--lanes=fake", f"--port={port}", **proxies, NO_PROXY="127.0.0.1"):
+            page_of(port)
+            time.sleep(3)  # time for what must not happen
+        proxy.shutdown()
+    assert asked == []
