@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 
@@ -37,7 +38,7 @@ ENGINES: dict[str, Engine] = {
     "onnx-genai": Engine(
         title="ONNX Runtime GenAI",
         target="backends.onnx_genai:OnnxGenAI",
-        package="onnxruntime-genai",
+        package="onnxruntime-genai-directml" if sys.platform == "win32" else "onnxruntime-genai",
         module="onnxruntime_genai",
         format="onnx",
         precisions=("int4", "int8"),

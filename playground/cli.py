@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(command=prepare)
 
     command = commands.add_parser("ask", help="ask one prompt on some lanes")
-    command.add_argument("prompt", metavar="PROMPT")
+    command.add_argument("prompt", metavar="PROMPT", help="what to ask; - reads standard input")
     add_model(command)
     add_lanes(command)
     command.add_argument("--mode", choices=[TOGETHER, IN_TURN], default=TOGETHER)
@@ -130,6 +130,8 @@ def prepare(options: argparse.Namespace) -> int:
 
 
 def ask(options: argparse.Namespace) -> int:
+    if options.prompt == "-":
+        options.prompt = sys.stdin.buffer.read().decode("utf-8", errors="replace")
     request = Request(
         prompt=options.prompt,
         lanes=tuple(chosen_lanes(options)),

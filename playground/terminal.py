@@ -106,9 +106,9 @@ def print_answer(console: Console, run: LaneRun) -> None:
     console.print(Text(f"── {run.lane.name} ", style="bold"), end="")
     console.print(Text(figures_text(run), style=STYLES.get(view["status"], "")))
     if view["text"]:
-        console.print(Text(view["text"]))
+        console.print(Text(view["text"]), soft_wrap=True)  # no line breaks the model never wrote
     if view["error"]:
-        console.print(Text(f"{view['error'].message} {view['error'].fix}".strip(), style="red"))
+        console.print(Text(str(view["error"]), style="red"), soft_wrap=True)
     console.print()
 
 

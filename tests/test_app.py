@@ -69,7 +69,7 @@ def test_it_serves_the_page_and_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["--port=99999"], "There is no port 99999."),
-        (["--host=203.0.113.7"], "cannot be used"),
+        (["--host=203.0.113.7"], "“203.0.113.7” is not an address of this machine."),
         (["--lanes=foke"], "There is no lane “foke”."),
         (["--model=no-such-model"], "no-such-model"),
         (["--colour=blue"], "--colour"),

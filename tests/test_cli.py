@@ -20,10 +20,11 @@ FAST = "fake:CPU:500tps"
 PATH = child_environment()["PYTHONPATH"]  # the project's and whatever is on it already
 
 
-def playground(*arguments: str, home: Path) -> Run:
+def playground(*arguments: str, home: Path, stdin: str = "") -> Run:
     """`python -m playground …` with that data folder."""
     return subprocess.run(
         [sys.executable, "-m", "playground", *arguments],
+        input=stdin,
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, "AIPC_HOME": str(home), "PYTHONPATH": PATH, "PYTHONUTF8": "0"},
@@ -58,6 +59,16 @@ def test_ask_prints_the_answers_and_says_ok(tmp_path: Path) -> None:
     assert run.returncode == 0
     assert run.stdout.count("This answer is **replayed**") == 2
     assert "ok (length) · 40 tokens" in run.stdout
+
+
+def test_ask_reads_a_prompt_from_standard_input(tmp_path: Path) -> None:
+    run = playground("ask", "-", "--lanes", FAST, "--json", home=tmp_path, stdin="你好")
+    assert json.loads(run.stdout)["prompt_tokens"] == 6
+
+
+def test_an_answer_in_a_pipe_has_only_its_own_line_breaks(tmp_path: Path) -> None:
+    run = playground("ask", "Hi", "--lanes", FAST, "--max-new-tokens", "240", home=tmp_path)
+    assert "so that everything behind an engine can be tried without one" in run.stdout
 
 
 def test_ask_json_prints_one_object(tmp_path: Path) -> None:

@@ -98,17 +98,19 @@ class Compare:
             return
         try:
             chosen = parse_all(names)[:MOST_COLUMNS]
-            ready = [lane for lane in chosen if self.arena.hosts[lane].is_ready(self.model)]
+            joining = [lane for lane in chosen if self.arena.hosts[lane].can_join(self.model)]
+            for lane in set(chosen) - set(joining):
+                self.arena.hosts[lane].want(self.model)
             run = self.arena.start(
                 Request(
                     prompt,
-                    tuple(ready or chosen),
+                    tuple(joining or chosen),
                     mode,
                     whole(max_new_tokens),
                     temperature,
                     system,
                     self.model,
-                )  # fmt: skip
+                )
             )
         except PlaygroundError as error:
             session.run = None
@@ -161,7 +163,7 @@ class Compare:
                     temperature,
                     system,
                     self.model,
-                )  # fmt: skip
+                )
             )
             try:
                 yield from run.states()
@@ -205,7 +207,7 @@ def build(compare: Compare) -> gr.Blocks:
             prompt = gr.Textbox(
                 label="Prompt",
                 placeholder="Ask all engines the same …",
-                lines=3,
+                lines=2,
                 max_lines=8,
                 scale=8,
                 min_width=260,
@@ -231,22 +233,15 @@ def build(compare: Compare) -> gr.Blocks:
             label=f"Lanes, answering with {compare.model}",
             elem_id="lanes",
         )
-        with (
-            gr.Accordion("System prompt, length, temperature", open=False, elem_id="more"),
-            gr.Row(elem_id="settings"),
-        ):
+        with gr.Row(elem_id="settings"):
             system = gr.Textbox(
-                "",  # a component in a closed accordion sends its first value: not None here
-                label="System prompt",
-                placeholder="the model's own",
-                scale=6,
-                elem_id="system",
+                label="System prompt", placeholder="the model's own", scale=6, elem_id="system"
             )
             max_new_tokens = gr.Number(
                 256, label="Max new tokens", precision=0, min_width=130, elem_id="max-new-tokens"
             )
             temperature = gr.Number(
-                0, label="Temperature (0 = greedy)", step=0.1, min_width=170, elem_id="temperature"
+                0, label="Temperature (0 = greedy)", step=0.1, min_width=190, elem_id="temperature"
             )
         status = gr.Markdown(HINT, elem_id="status")
         columns, cards, answers = [], [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -117,13 +118,19 @@ def check_free(host: str, port: int) -> None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except socket.gaierror as error:
-        raise BadInput(
-            f"“{host}” is not an address of this machine.", "Use --host 127.0.0.1 or 0.0.0.0."
-        ) from error
+        raise not_ours(host) from error
     except OverflowError as error:
         raise BadInput(f"There is no port {port}.", "Use one from 1 to 65535.") from error
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise not_ours(host) from error
         raise BadInput(
             f"Port {port} of {host} cannot be used: {error.strerror}.",
             f"Stop the program that uses it, or start with --port {port + 1}.",
         ) from error
+
+
+def not_ours(host: str) -> BadInput:
+    return BadInput(
+        f"“{host}” is not an address of this machine.", "Use --host 127.0.0.1 or 0.0.0.0."
+    )
