@@ -128,7 +128,7 @@ class Host:
             )
             self.weights = models.weights(model, lane.engine.format, lane.precision) or self.weights
         tokenizer = tokenizer_of(lane, model)
-        self.stage = Stage("wait", None, "for the engines to be free")
+        self.stage = Stage("wait", None, "the engines to be free")
         with self._devices, models.paused():
             self.stage = Stage("load", None, lane.engine.title)
             if self._model not in (None, model):

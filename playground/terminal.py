@@ -46,7 +46,8 @@ class StageLines:
 def stage_text(stage: Stage) -> str:
     """ "fetch 40 % · SmolLM2, 37 of 93 MB"."""
     percent = "" if stage.fraction is None else f" {stage.fraction:.0%}".replace("%", " %")
-    return f"{stage.name}{percent} · {stage.detail}" if stage.detail else f"{stage.name}{percent}"
+    what = "wait for" if stage.name == "wait" else f"{stage.name}{percent} ·"
+    return f"{what} {stage.detail}" if stage.detail else f"{stage.name}{percent}"
 
 
 def wait_for(run: Run) -> dict[str, Any]:

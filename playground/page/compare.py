@@ -209,39 +209,46 @@ def build(compare: Compare) -> gr.Blocks:
                 placeholder="Ask all engines the same …",
                 lines=2,
                 max_lines=8,
-                scale=8,
+                scale=6,
                 min_width=260,
                 elem_id="prompt",
             )
+            system = gr.Textbox(
+                label="System prompt",
+                placeholder="the model's own",
+                lines=2,
+                max_lines=8,
+                scale=3,
+                min_width=200,
+                elem_id="system",
+            )
             mode = gr.Radio(
-                [("Together, sharing the machine", TOGETHER),
-                 ("In turn, each one alone", IN_TURN)],
+                [("Together, a race", TOGETHER), ("In turn, each alone", IN_TURN)],
                 value=TOGETHER,
                 label="Mode",
-                scale=3,
-                min_width=280,
+                scale=2,
+                min_width=210,
                 elem_id="mode",
-            )  # fmt: skip
+            )
             with gr.Column(scale=1, min_width=130, elem_id="buttons"):
                 run = gr.Button("Run", variant="primary", elem_id="run")
                 stop = gr.Button("Stop", elem_id="stop")
-        names = gr.Dropdown(
-            labels(compare.chosen),
-            value=[lane.name for lane in compare.chosen],
-            multiselect=True,
-            max_choices=MOST_COLUMNS,
-            label=f"Lanes, answering with {compare.model}",
-            elem_id="lanes",
-        )
         with gr.Row(elem_id="settings"):
-            system = gr.Textbox(
-                label="System prompt", placeholder="the model's own", scale=6, elem_id="system"
+            names = gr.Dropdown(
+                labels(compare.chosen),
+                value=[lane.name for lane in compare.chosen],
+                multiselect=True,
+                max_choices=MOST_COLUMNS,
+                label=f"Lanes, answering with {compare.model}",
+                scale=7,
+                min_width=260,
+                elem_id="lanes",
             )
             max_new_tokens = gr.Number(
-                256, label="Max new tokens", precision=0, min_width=130, elem_id="max-new-tokens"
+                256, label="Max new tokens", precision=0, min_width=160, elem_id="max-new-tokens"
             )
             temperature = gr.Number(
-                0, label="Temperature (0 = greedy)", step=0.1, min_width=190, elem_id="temperature"
+                0, label="Temperature", step=0.1, min_width=130, elem_id="temperature"
             )
         status = gr.Markdown(HINT, elem_id="status")
         columns, cards, answers = [], [], []

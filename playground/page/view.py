@@ -47,6 +47,8 @@ def card(host: Host, run: LaneRun | None, load: WorkerLoad | None) -> dict[str, 
         detail = REASONS.get(shown["finish_reason"] or "", "")
     else:
         state, fraction, detail = host.stage.name, host.stage.fraction, host.stage.detail
+        if state == "wait":
+            detail = f"for {detail}"
     error = (run.error if run else None) or host.error
     if state == "failed" and error:
         detail = ""
