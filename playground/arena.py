@@ -100,8 +100,10 @@ class Run:
     def _conduct(self) -> None:
         try:
             self._make_ready()
+            ready = [run for run in self.lanes.values() if not run.finished]
+            if not ready:  # stopped, say: do not wait for a load that goes on
+                return
             with self._hosts.devices, models.paused():
-                ready = [run for run in self.lanes.values() if not run.finished]
                 if self.request.mode == IN_TURN:
                     self._in_turn(ready)
                 else:

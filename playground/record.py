@@ -136,7 +136,9 @@ class LaneRun:
                 self._text = tokenizer.decode(self._ids)
 
     def fail(self, error: PlaygroundError) -> None:
-        """The lane ends with an error; what was said stays."""
+        """The lane ends with an error; what was said stays. One that was stopped stays stopped."""
+        if self.finished:
+            return
         missing = isinstance(error, Unavailable | PreparationError)
         self.error = error
         self.ended = time.perf_counter_ns() if self.t0 else None

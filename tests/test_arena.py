@@ -142,6 +142,15 @@ def test_a_stop_before_the_first_token_is_obeyed(arena: Arena) -> None:
     assert run.result()["lanes"][0]["status"] == "stopped"
 
 
+def test_a_stop_while_a_lane_is_loading_does_not_wait_for_it(arena: Arena) -> None:
+    lane = parse("fake:CPU:20tps")
+    with arena.hosts.devices:  # as long as another lane's load lasts
+        run = begin(arena, [lane])
+        run.stop()
+        assert run.done.wait(2)
+    assert run.result()["lanes"][0]["status"] == "stopped"
+
+
 def test_a_failing_lane_says_so_and_the_others_go_on(
     arena: Arena, misbehaving: Callable[[str], Lane]
 ) -> None:

@@ -311,6 +311,30 @@ def test_a_visitor_who_stops_in_the_queue_never_begins(visit: Callable[..., Page
     assert tokens_of(second, 0) == 0
 
 
+def test_pressing_run_again_while_it_runs_begins_no_second_run(visit: Callable[..., Page]) -> None:
+    page = visit()
+    press_run(page, tokens=60)
+    state(page, 0, "running")
+    page.locator("#run").click()
+    expect(page.get_by_text("Your prompt is already under way.")).to_be_visible()
+    state(page, 1, "ok")
+    page.wait_for_timeout(500)
+    assert (tokens_of(page, 0), tokens_of(page, 1)) == (60, 60)
+
+
+def test_choosing_other_lanes_ends_the_run_and_empties_the_columns(
+    visit: Callable[..., Page], served: Served
+) -> None:
+    page = visit()
+    press_run(page, tokens=2_000)
+    page.wait_for_function("document.querySelector('.lane-1 [data-text=tokens]').innerText > 5")
+    choose(page, "20tps")
+    state(page, 0, "ready")
+    expect(page.locator(".lane-0 [data-text=precision]")).to_have_text("20tps")
+    expect(page.locator(".lane-0 .block.answer")).to_have_text("")
+    assert not served.arena.busy
+
+
 def test_closing_the_tab_stops_its_run(visit: Callable[..., Page], served: Served) -> None:
     page = visit()
     press_run(page, tokens=5_000)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from playground.arena import STATES_HZ, Arena
+from playground.arena import STATES_HZ, Arena, Run
 from playground.errors import PlaygroundError
 from playground.gauges.sampler import Sampler
-from playground.lanes import Lane, every_lane, parse, parse_all
+from playground.lanes import Lane, parse, parse_all
 from playground.page import view
+from playground.page.components import html
 from playground.page.sessions import Session, Sessions
 from playground.record import IN_TURN, TOGETHER, LaneRun, Request
 
-HERE = Path(__file__).parent
 MOST_COLUMNS = 6
 # One queue for the page and the API: the devices are shared.
 DEVICES: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "devices"}
@@ -59,7 +58,9 @@ class Compare:
 
     def choose(self, names: list[str], request: gr.Request) -> list[Any]:
         """Load the chosen lanes, unload the others, show their columns, emptied."""
-        self.sessions[request.session_hash].run = None
+        session = self.sessions[request.session_hash]
+        session.stop()  # its columns are no longer there
+        session.run = None
         try:
             chosen = parse_all(names)[:MOST_COLUMNS] if names else []
         except PlaygroundError as error:
@@ -78,7 +79,10 @@ class Compare:
 
     def queue(self, request: gr.Request) -> str:
         """Run was pressed; the run itself may have to wait for its turn."""
-        self.sessions[request.session_hash].take_ticket()
+        session = self.sessions[request.session_hash]
+        if session.running or session.waiting:
+            raise gr.Error("Your prompt is already under way. Stop it first.", duration=4)
+        session.take_ticket()
         return "The engines are busy; waiting for its turn." if self.arena.busy else "Starting …"
 
     async def run(
@@ -93,6 +97,7 @@ class Compare:
     ) -> AsyncIterator[list[Any]]:
         """All columns of one run, 8 times a second, and last their final state."""
         session = self.sessions[request.session_hash]
+        session.waiting = False
         if session.stopped_in_queue:
             yield [*self.cards(session, names), *[""] * MOST_COLUMNS, "Stopped before it began."]
             return
@@ -118,16 +123,17 @@ class Compare:
             return
         session.run = run
         try:
-            while not run.done.is_set():
-                yield self.state(session, names, "Running.")
+            while not run.done.is_set() and session.run is run:
+                yield self.state(run, session, names, "Running.")
                 await asyncio.sleep(1 / STATES_HZ)
-            yield self.state(session, names, str(run.error or summary(run.lanes, chosen)))
+            if session.run is run:  # else other lanes were chosen meanwhile
+                status = str(run.error or view.summary(run.lanes, chosen))
+                yield self.state(run, session, names, status)
         finally:
             run.stop()
 
-    def state(self, session: Session, names: list[str], status: str) -> list[Any]:
-        runs = session.run.lanes if session.run else {}
-        texts = [answer(runs.get(parse(name))) for name in names[:MOST_COLUMNS]]
+    def state(self, run: Run, session: Session, names: list[str], status: str) -> list[Any]:
+        texts = [answer(run.lanes.get(parse(name))) for name in names[:MOST_COLUMNS]]
         texts += [""] * (MOST_COLUMNS - len(texts))
         return [*self.cards(session, names), *texts, status]
 
@@ -182,23 +188,6 @@ def answer(run: LaneRun | None) -> str:
     return run.view()["text"] if run else ""
 
 
-def summary(runs: dict[Lane, LaneRun], chosen: list[Lane]) -> str:
-    """What a run came to, in one line."""
-    parts = [f"{run.lane.engine.title}: {view.STATES[run.status]}" for run in runs.values()]
-    late = [lane.engine.title for lane in chosen if lane not in runs]
-    if late:
-        parts.append(f"not yet ready, in the next run: {', '.join(late)}")
-    return " · ".join(parts)
-
-
-def labels(chosen: list[Lane]) -> list[tuple[str, str]]:
-    """The lanes to choose from, as a person reads them."""
-    every = list(dict.fromkeys([*every_lane(), *chosen]))
-    return [
-        (f"{lane.engine.title} · {lane.device} · {lane.precision}", lane.name) for lane in every
-    ]
-
-
 def build(compare: Compare) -> gr.Blocks:
     """The page's layout and events."""
     with gr.Blocks(title="AI PC Playground", analytics_enabled=False) as page:
@@ -235,7 +224,7 @@ def build(compare: Compare) -> gr.Blocks:
                 stop = gr.Button("Stop", elem_id="stop")
         with gr.Row(elem_id="settings"):
             names = gr.Dropdown(
-                labels(compare.chosen),
+                view.labels(compare.chosen),
                 value=[lane.name for lane in compare.chosen],
                 multiselect=True,
                 max_choices=MOST_COLUMNS,
@@ -267,8 +256,8 @@ def build(compare: Compare) -> gr.Blocks:
         # Events
         page.load(compare.arrive, None, [names, *columns, *cards, strip], **QUIET)
         gr.Timer(1).tick(compare.tick, names, [strip, *cards], **QUIET)
-        names.change(compare.choose, names, [*columns, *cards, *answers], **QUIET)
-        gr.on([run.click, prompt.submit], compare.queue, None, status, **QUIET).then(
+        names.input(compare.choose, names, [*columns, *cards, *answers], **QUIET)
+        gr.on([run.click, prompt.submit], compare.queue, None, status, **QUIET).success(
             compare.run,
             [prompt, system, names, mode, max_new_tokens, temperature],
             [*cards, *answers, status],
@@ -282,18 +271,3 @@ def build(compare: Compare) -> gr.Blocks:
             card.click(compare.stop_one(position), names, None, **QUIET)
         gr.api(compare.compare, api_name="compare", **DEVICES)
     return page
-
-
-def html(name: str, value: Any) -> gr.HTML:
-    """A component of its own markup and script, which shows a JSON value."""
-    return gr.HTML(
-        value,
-        html_template=read(f"{name}.html"),
-        js_on_load=read(f"{name}.js"),
-        apply_default_css=False,
-        elem_classes=f"{name}-host",
-    )
-
-
-def read(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")

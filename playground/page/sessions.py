@@ -20,6 +20,7 @@ class Session:
 
     def __init__(self) -> None:
         self.run: Run | None = None
+        self.waiting = False  # Run was pressed and it has not begun
         self._ticket = 0
         self._stopped = 0
 
@@ -29,6 +30,7 @@ class Session:
 
     def take_ticket(self) -> None:
         self._ticket += 1
+        self.waiting = True
 
     @property
     def stopped_in_queue(self) -> bool:

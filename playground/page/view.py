@@ -10,6 +10,7 @@ from typing import Any
 from playground.gauges.sampler import Sample
 from playground.gauges.workers import WorkerLoad
 from playground.hosts import Host
+from playground.lanes import Lane, every_lane
 from playground.record import LaneRun
 from playground.terminal import number
 
@@ -105,3 +106,20 @@ def memory(mb: float | None) -> str:
     if mb is None:
         return NA
     return f"{mb:,.0f} MB" if mb < 1000 else f"{mb / 1000:.1f} GB"
+
+
+def labels(chosen: list[Lane]) -> list[tuple[str, str]]:
+    """The lanes to choose from, as a person reads them."""
+    every = list(dict.fromkeys([*every_lane(), *chosen]))
+    return [
+        (f"{lane.engine.title} · {lane.device} · {lane.precision}", lane.name) for lane in every
+    ]
+
+
+def summary(runs: dict[Lane, LaneRun], chosen: list[Lane]) -> str:
+    """What a run came to, in one line."""
+    parts = [f"{run.lane.engine.title}: {STATES[run.status]}" for run in runs.values()]
+    late = [lane.engine.title for lane in chosen if lane not in runs]
+    if late:
+        parts.append(f"not yet ready, in the next run: {', '.join(late)}")
+    return " · ".join(parts)
