@@ -1,0 +1,25 @@
+"""Components of our own: markup, script, and a JSON value that is shown as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+HERE = Path(__file__).parent
+
+
+def html(name: str, value: Any) -> gr.HTML:
+    """A component of its own markup and script, which shows a JSON value."""
+    return gr.HTML(
+        value,
+        html_template=read(f"{name}.html"),
+        js_on_load=read(f"{name}.js"),
+        apply_default_css=False,
+        elem_classes=f"{name}-host",
+    )
+
+
+def read(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
