@@ -37,9 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     from playground.page import compare, serve
 
     terminal.speak_utf8()
-    cli.log_to_file()
     arena = Arena()
     try:
+        cli.log_to_file()
         model = models.check(options.model or models.DEFAULT_MODEL)
         chosen = cli.chosen_lanes(options)
         sampler = Sampler(arena.hosts.pids)

@@ -19,8 +19,13 @@ python run.py [OPTIONS]       set everything up in .venv when needed, then start
 python run.py setup           only set up
 python run.py test [ARGS]     set up the tests too and run them all; ARGS go to pytest alone
 
-OPTIONS go to the playground: --port N, --host ADDRESS, --no-browser, --lanes A,B, …
-(python run.py --port 7861 --no-browser). Once it is set up, `app.py --help` lists them all."""
+OPTIONS go to the playground (python run.py --port 7861 --no-browser):
+  --port N         7860 unless told
+  --host ADDRESS   127.0.0.1 unless told; 0.0.0.0 lets other machines in
+  --no-browser     do not open a browser
+  --share          make a public link by gradio.live
+  --lanes A,B      such as fake, or pytorch,onnx-genai:CPU:int8
+  --model M        a preset or a Hugging Face folder"""
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 ROOT = Path(__file__).resolve().parent

@@ -30,7 +30,7 @@ class Options:
 class Loaded:
     """What really runs, told by the engine itself after loading."""
 
-    device_used: str  # "CPU", "GPU.0", "NPU": never the one merely asked for
+    device_used: str  # "CPU", "GPU.0", "NPU": the one that computes
     device_name: str  # its full name, "Intel(R) Core(TM) Ultra 7 165H"
     library_version: str
     threads: int | None = None  # None where the engine does not tell

@@ -51,7 +51,7 @@ def decode(arena: Arena, name: str, pairs: int) -> list[Row]:
                 for _ in range(ROUNDS)
             ]
         one, ours, other = (median(each) for each in zip(*rounds, strict=True))
-        rates += [(ours, one), (ours, other)]
+        rates.append((ours, (one + other) / 2))
         itself.append((one, other))
     arena.hosts[lane].worker.close()
     middle, note = ratio(rates)

@@ -69,6 +69,8 @@ class Run:
             if not lane.needs_model or models.is_ready(self.request.model, "hf", "fp32"):
                 with contextlib.suppress(PreparationError):  # it comes again, as the lane's error
                     self._tokenise(tokenizer_of(lane, self.request.model))
+        for run in self.lanes.values():
+            run.host.join_run()
         threading.Thread(target=self._conduct, name="run", daemon=True).start()
 
     def stop(self, lane: Lane | None = None) -> None:
@@ -108,13 +110,18 @@ class Run:
                     self._in_turn(ready)
                 else:
                     self._together(ready)
-        except Exception as error:  # a fault of ours must not leave a column waiting for ever
-            log.exception("The run failed")
+        except Exception as error:
             for run in self.lanes.values():
-                if not run.finished:
-                    run.fail(PlaygroundError(f"The run failed: {error}", "Details are in the log."))
+                self._fault(run, error)
         finally:
             self.done.set()
+            for run in self.lanes.values():
+                run.host.leave_run()
+
+    def _fault(self, run: LaneRun, error: Exception) -> None:
+        """A fault of ours: no column may wait for ever, and no traceback reaches a person."""
+        log.error("%s failed", run.lane.name, exc_info=error)
+        run.fail(PlaygroundError(f"The run failed: {error!r}.", "Details are in the log."))
 
     def _make_ready(self) -> None:
         """Prepare and load all lanes; what fails or is stopped meanwhile ends here."""
@@ -138,6 +145,8 @@ class Run:
             run.fail(error)
         except PlaygroundError as error:
             run.fail(error)
+        except Exception as error:
+            self._fault(run, error)
 
     def _tokenise(self, tokenizer: Tokenizer) -> tuple[list[int], int]:
         """The prompt's ids, made once for all lanes that share a tokenizer, and the time it took.
@@ -149,13 +158,14 @@ class Run:
                 start = time.perf_counter_ns()
                 ids = tokenizer.ids(self.request.prompt, self.request.system)
                 self._prompts[tokenizer] = ids, time.perf_counter_ns() - start
-                if len(ids) >= tokenizer.context:
-                    raise BadInput(
-                        f"The prompt has {len(ids):,} tokens; the model takes "
-                        f"{tokenizer.context:,} with its answer.",
-                        "Shorten the prompt.",
-                    )
-            return self._prompts[tokenizer]
+            ids, spent = self._prompts[tokenizer]
+        if len(ids) >= tokenizer.context:
+            raise BadInput(
+                f"The prompt has {len(ids):,} tokens; the model takes {tokenizer.context:,} "
+                "with its answer.",
+                "Shorten the prompt.",
+            )
+        return ids, spent
 
     def _together(self, ready: list[LaneRun]) -> None:
         threads = [
@@ -174,7 +184,10 @@ class Run:
             self._generate(run)
 
     def _generate(self, run: LaneRun) -> None:
-        if run.stopping:
-            run.skip()
-        else:
-            run.generate()
+        try:
+            if run.stopping:
+                run.skip()
+            else:
+                run.generate()
+        except Exception as error:
+            self._fault(run, error)

@@ -35,13 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def log_to_file() -> None:
     """What is for the log goes to a file in the data folder, not to the terminal."""
-    folder = home() / "logs"
-    folder.mkdir(exist_ok=True)
-    logging.basicConfig(
-        filename=folder / "playground.log",
-        encoding="utf-8",
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    path = home() / "logs" / "playground.log"
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    try:
+        logging.basicConfig(filename=path, encoding="utf-8", format=form)
+    except OSError as error:
+        raise BadInput(
+            f"The log {path} cannot be written: {error.strerror}.",
+            "Set AIPC_HOME to a folder that you can write to.",
+        ) from error
 
 
 def parser() -> argparse.ArgumentParser:

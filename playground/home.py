@@ -7,10 +7,21 @@ from pathlib import Path
 
 import platformdirs
 
+from playground.errors import BadInput
+
 
 def home() -> Path:
-    """The data folder: `AIPC_HOME`, or the user's own data folder. It is made when missing."""
+    """The data folder: `AIPC_HOME`, or the user's own data folder. It is made when missing.
+
+    Raises BadInput when it cannot be used.
+    """
     chosen = os.environ.get("AIPC_HOME")
     folder = Path(chosen) if chosen else platformdirs.user_data_path("aipc-playground", False)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"The data folder {folder} cannot be used: {error.strerror}.",
+            "Set AIPC_HOME to a folder that you can write to.",
+        ) from error
     return folder.resolve()

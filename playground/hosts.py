@@ -35,14 +35,16 @@ class Host:
         self._stage = IDLE
         self.error: PlaygroundError | None = None
         self.loaded: dict[str, Any] = {}  # what the worker told after loading
-        self.weights: dict[str, Any] = {"recipe": None, "bytes": None}
+        self.weights: dict[str, Any] = {"recipe": None, "bytes": None, "read_bytes": None}
         self.worker = Worker(lane.engine.target, log_file(lane))
         self._devices = devices  # held while an engine works, so that no load disturbs a run
         self._model: str | None = None
         self._start = 0  # the worker's start in which the model was loaded
         self._busy = threading.Lock()
         self._cancel = threading.Event()
-        self._wanted = False
+        self._leaving = False  # to be unloaded as soon as no run needs it
+        self._closed = False
+        self._runs = 0  # that need it now
 
     def is_ready(self, model: str) -> bool:
         same_process = self.worker.alive and self._start == self.worker.starts
@@ -52,8 +54,8 @@ class Host:
         """Whether a run now would wait for a load at most, not for a model to be made."""
         if self.is_ready(model):
             return True
-        waits = self._busy.locked() or isinstance(self.error, PreparationError)
-        return not waits and lanes.status(self.lane, model).status != "needs-model"
+        hopeless = isinstance(self.error, PreparationError | Unavailable)
+        return not hopeless and lanes.status(self.lane, model).status != "needs-model"
 
     @property
     def stage(self) -> Stage:
@@ -66,16 +68,18 @@ class Host:
     def stage(self, stage: Stage) -> None:
         self._stage = stage
 
-    def make_ready(self, model: str) -> None:
+    def make_ready(self, model: str, in_background: bool = False) -> None:
         """Prepare, load and warm up whatever is not yet so.
 
         Raises Unavailable or PreparationError when this machine cannot have the lane, WorkerError
         when its engine fails; the stage then says so until the next try.
         """
         with self._busy:
-            if self.is_ready(model):
-                return
             self._cancel.clear()
+            if self.is_ready(model) or (in_background and self._leaving):
+                return
+            if self._closed:
+                raise models.Cancelled
             self.error = None
             try:
                 self._load(model)
@@ -87,30 +91,48 @@ class Host:
                 self.error = error
                 self.stage = Stage("failed", None, error.message)
                 raise
+            except Exception as error:
+                log.exception("%s could not be made ready", self.lane.name)
+                self.error = WorkerError(
+                    f"The lane could not be made ready: {error}.", "Details are in the log."
+                )
+                self.stage = Stage("failed", None, self.error.message)
+                raise self.error from error
 
     def want(self, model: str) -> None:
         """Make it ready in the background."""
-        self._wanted = True
-        if not self._busy.locked() and not self.is_ready(model):
+        self._leaving = False
+        if not self.is_ready(model):
             threading.Thread(target=self._in_background, args=(model,), daemon=True).start()
 
     def release(self) -> None:
         """Cancel its preparation and unload it in the background, once no run needs it."""
-        self._wanted = False
-        self._cancel.set()
-        threading.Thread(target=self._unload, daemon=True).start()
+        self._leaving = True
+        if self._runs == 0 and (self.worker.alive or self._busy.locked()):
+            self._cancel.set()
+            threading.Thread(target=self._unload, daemon=True).start()
+
+    def join_run(self) -> None:
+        """A run needs it from now on: it is not unloaded until `leave_run`."""
+        self._runs += 1
+
+    def leave_run(self) -> None:
+        self._runs -= 1
+        if self._leaving:
+            self.release()
 
     def close(self) -> None:
+        self._closed = True
         self._cancel.set()
         self.worker.close()
 
     def _in_background(self, model: str) -> None:
         with contextlib.suppress(PlaygroundError):  # the stage says it
-            self.make_ready(model)
+            self.make_ready(model, in_background=True)
 
     def _unload(self) -> None:
         with self._busy, self._devices:
-            if not self._wanted:
+            if self._leaving and self._runs == 0:
                 self.worker.close()
                 self.loaded, self._model, self.stage, self.error = {}, None, IDLE, None
 
@@ -130,6 +152,8 @@ class Host:
         tokenizer = tokenizer_of(lane, model)
         self.stage = Stage("wait", None, "the engines to be free")
         with self._devices, models.paused():
+            if self._cancel.is_set():
+                raise models.Cancelled
             self.stage = Stage("load", None, lane.engine.title)
             if self._model not in (None, model):
                 self.worker.close()  # a fresh process returns all memory of the other model

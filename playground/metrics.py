@@ -25,16 +25,18 @@ def figures(t0: int | None, t_in: int | None, times: Sequence[int]) -> dict[str,
     t0: when the prompt was submitted; t_in: when the worker had the ids; times: of each token.
     """
     found: dict[str, float | None] = dict.fromkeys(FIGURES)
-    if times and t_in is not None:
-        found["ttft_ms"] = (times[0] - t_in) / MS
-    if times and t0 is not None:
-        found["ttft_user_ms"] = (times[0] - t0) / MS
+    found["ttft_ms"], found["ttft_user_ms"] = ttft_ms(t_in, times), ttft_ms(t0, times)
     tps = decode_tps(times)
     if tps is not None:
         found["decode_tps"] = tps
         found["tpot_ms"] = 1000 / tps
         found["itl_p50_ms"], found["itl_p95_ms"] = itl_percentiles(times)
     return found
+
+
+def ttft_ms(begin: int | None, times: Sequence[int]) -> float | None:
+    """Time to first token, counted from `begin`."""
+    return (times[0] - begin) / MS if times and begin is not None else None
 
 
 def decode_tps(times: Sequence[int]) -> float | None:

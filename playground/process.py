@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from typing import Any
 import psutil
 
 from playground.errors import WorkerDied, WorkerError
+from playground.life import SignsOfLife, exit_text, kill_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 ENDS = ("loaded", "end", "error")
@@ -26,7 +26,6 @@ STOP_S = 2.0  # a stop unanswered for this long ends the worker
 TOKEN_PATIENCE_S = 30.0  # without a token, an event or CPU time between two tokens
 START_PATIENCE_S = 180.0  # the same while starting, loading or in prefill: a device may be silent
 LOOK_S = 0.25
-CPU_SIGN_S = 0.02  # CPU seconds between two looks that count as a sign of life
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +71,10 @@ class Worker:
         gives no sign of life. Closing the generator early stops the request first.
         """
         with self._one_request:
-            self._start_if_needed()
+            if do == "load":
+                self._start_if_needed()
+            elif not self.alive:  # a fresh process would answer with nothing loaded
+                raise self._died()
             self._last_id += 1
             self._current, self._stop_at = self._last_id, None
             ended = False
@@ -130,11 +132,24 @@ class Worker:
     def _start_if_needed(self) -> None:
         if self.alive:
             return
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
         self._events = SimpleQueue()
         self.pid = None
+        try:
+            self._popen = self._spawn()
+        except OSError as error:
+            raise WorkerError(
+                f"The engine's process could not be started: {error}.",
+                f"Check that {self.log_file.parent} can be written and that memory is free.",
+            ) from error
+        self.starts += 1
+        threading.Thread(
+            target=self._read, args=(self._popen, self._events), name="worker-events", daemon=True
+        ).start()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("wb") as stderr:
-            self._popen = subprocess.Popen(
+            return subprocess.Popen(
                 [self._python, "-X", "utf8", "-m", "playground.worker", self.target],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -143,10 +158,6 @@ class Worker:
                 cwd=self.log_file.parent,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows only
             )
-        self.starts += 1
-        threading.Thread(
-            target=self._read, args=(self._popen, self._events), name="worker-events", daemon=True
-        ).start()
 
     def _read(self, popen: subprocess.Popen[bytes], events: SimpleQueue[dict[str, Any]]) -> None:
         """Pass on lines as events; the last one says that the process is gone."""
@@ -225,33 +236,6 @@ class Worker:
         )
 
 
-class SignsOfLife:
-    """When a worker was last seen alive: an event, or CPU time that it used.
-
-    No heartbeat thread in the worker can be trusted: some SDKs hold the GIL through a prefill.
-    """
-
-    def __init__(self, patience_s: float) -> None:
-        self.patience_s = patience_s
-        self._cpu_s = 0.0
-        self.seen()
-
-    def seen(self) -> None:
-        self._last = time.monotonic()
-
-    def look(self, pid: int | None) -> None:
-        if pid is None:
-            return
-        with contextlib.suppress(psutil.Error):
-            times = psutil.Process(pid).cpu_times()
-            if times.user + times.system - self._cpu_s > CPU_SIGN_S:
-                self._cpu_s = times.user + times.system
-                self.seen()
-
-    def silent_for_s(self) -> float:
-        return time.monotonic() - self._last
-
-
 def child_environment() -> dict[str, str]:
     """Our own environment, with the project importable, UTF-8, no hub and no telemetry."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -266,31 +250,3 @@ def child_environment() -> dict[str, str]:
         "ORT_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-
-
-def tree(pid: int) -> list[psutil.Process]:
-    """A process and its children, those that still run."""
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def kill_tree(pid: int) -> None:
-    """Kill a process and its children, the parent first so that it starts no more of them."""
-    for process in tree(pid):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def exit_text(code: int | None) -> str:
-    """What an exit code says to a person."""
-    if code is None:
-        return "it no longer answers"
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"killed by {signal.Signals(-code).name}"
-    if code > 0xC0000000:  # an NTSTATUS on Windows: access violation and the like
-        return f"crashed with 0x{code:08X}"
-    return f"exit code {code}"

@@ -152,16 +152,14 @@ class LaneRun:
         """What a column shows now: the live rate while running, the formula's when ended."""
         with self._lock:
             text, times = self._text, list(self._times)
-        figures = metrics.figures(self.t0, self.t_in, times)
         running = self.status == "running"
+        now = time.perf_counter_ns()
         return {
             "status": self.status,
             "finish_reason": self.finish_reason,
             "text": text,
-            "tps": metrics.live_tps(times, time.perf_counter_ns())
-            if running
-            else figures["decode_tps"],
-            "ttft_ms": figures["ttft_ms"],
+            "tps": metrics.live_tps(times, now) if running else metrics.decode_tps(times),
+            "ttft_ms": metrics.ttft_ms(self.t_in, times),
             "new_tokens": len(times),
             "rss_mb": self._peak_rss_mb,
             "error": self.error,

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,7 +17,9 @@ from typing import Any
 
 import httpx
 import pytest
+from gradio_client import Client
 
+from playground.lanes import default_lanes
 from playground.process import ROOT
 
 
@@ -96,8 +98,9 @@ def test_a_taken_port_gets_a_sentence_with_another_one(tmp_path: Path) -> None:
     assert f"Port {port}" in stderr and f"--port {port + 1}" in stderr
 
 
-def test_a_start_speaks_to_nobody_outside(tmp_path: Path) -> None:
-    """Whatever asks by HTTP takes the proxy; one that only notes stands there."""
+@pytest.fixture
+def proxy() -> Iterator[tuple[dict[str, str], list[str]]]:
+    """Whatever asks by HTTP takes the proxy; this one only notes who asked for what."""
     asked: list[str] = []
 
     class Proxy(ThreadingHTTPServer):
@@ -107,13 +110,28 @@ def test_a_start_speaks_to_nobody_outside(tmp_path: Path) -> None:
             asked.append(request.recv(200).decode(errors="replace").splitlines()[0])
             return False
 
+    with Proxy(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy")
+        yield {name: address for name in names} | {"NO_PROXY": "127.0.0.1"}, asked
+        server.shutdown()
+
+
+def test_neither_a_start_nor_the_engines_speak_to_anybody_outside(
+    proxy: tuple[dict[str, str], list[str]],
+    models_home: Path,
+    prepared: Callable[[str, str], Path],
+) -> None:
+    lanes = default_lanes()
+    for lane in lanes:
+        prepared(lane.engine.format, lane.precision)
+    proxies, asked = proxy
     port = free_port()
-    with Proxy(("127.0.0.1", 0), BaseHTTPRequestHandler) as proxy:
-        Thread(target=proxy.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{proxy.server_port}"
-        proxies = {name: address for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")}
-        with app(tmp_path, "--lanes=fake", f"--port={port}", **proxies, NO_PROXY="127.0.0.1"):
-            page_of(port)
-            time.sleep(3)  # time for what must not happen
-        proxy.shutdown()
+    with app(models_home, f"--port={port}", **proxies):
+        page_of(port)
+        client = Client(f"http://127.0.0.1:{port}/", verbose=False)
+        names = [lane.name for lane in lanes]
+        result = client.predict("Hello", names, "together", 8, api_name="/compare")
+    assert [lane["status"] for lane in result["lanes"]] == ["ok"] * 4
     assert asked == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -151,6 +152,49 @@ def test_a_stop_while_a_lane_is_loading_does_not_wait_for_it(arena: Arena) -> No
     assert run.result()["lanes"][0]["status"] == "stopped"
 
 
+def test_a_worker_lost_between_loading_and_its_turn_never_answers_unloaded(arena: Arena) -> None:
+    first, second = parse("fake:CPU:50tps"), parse("fake:CPU:78tps")
+    run = begin(arena, [first, second], mode=IN_TURN, max_new_tokens=40)
+    until(run, first, 5)
+    arena.hosts[second].worker.kill()
+    assert run.done.wait(10)
+    record = run.result()["lanes"][1]
+    assert record["status"] == "error"
+    assert "ended unexpectedly" in record["error"]["message"]
+    assert record["decode_tps"] is None
+
+
+def test_a_closed_arena_starts_no_worker_that_was_waiting_for_its_turn(arena: Arena) -> None:
+    lanes = parse_all(THREE)
+    with arena.hosts.devices:
+        run = begin(arena, lanes)
+        wait_until(lambda: all(arena.hosts[lane].stage.name == "wait" for lane in lanes))
+        arena.close()
+    assert run.done.wait(10)
+    assert arena.hosts.pids() == {}
+
+
+def test_a_lane_chosen_again_while_it_is_being_released_is_loaded(arena: Arena) -> None:
+    lane, other = parse("fake:CPU:50tps"), parse("fake:CPU:60tps")
+    arena.hosts.choose([lane], "none")
+    wait_until(lambda: arena.hosts[lane].is_ready("none"))
+    run = begin(arena, [other], max_new_tokens=60)
+    until(run, other, 3)
+    arena.hosts.choose([other], "none")
+    arena.hosts.choose([lane, other], "none")
+    assert run.done.wait(10)
+    wait_until(lambda: arena.hosts[lane].is_ready("none"))
+
+
+def test_a_fault_of_ours_leaves_no_column_waiting(arena: Arena, tmp_path: Path) -> None:
+    good, bad = parse("fake:CPU:500tps"), parse("fake:CPU:501tps")
+    (tmp_path / "file").touch()
+    arena.hosts[bad].worker.log_file = tmp_path / "file" / "in the way.log"
+    result = ask(arena, [good, bad], max_new_tokens=5)
+    assert [lane["status"] for lane in result["lanes"]] == ["ok", "error"]
+    assert "could not be started" in result["lanes"][1]["error"]["message"]
+
+
 def test_a_failing_lane_says_so_and_the_others_go_on(
     arena: Arena, misbehaving: Callable[[str], Lane]
 ) -> None:
@@ -231,8 +275,10 @@ def test_a_wrong_request_is_refused_with_a_sentence_and_a_fix(
 
 
 def test_a_prompt_over_the_context_is_refused_with_the_figures(arena: Arena) -> None:
-    with pytest.raises(BadInput, match="40,000 tokens; the model takes 32,768"):
-        arena.start(Request("x" * 40_000, (parse("fake"),)))
+    run = Run(Request("x" * 40_000, (parse("fake"),)), arena.hosts)
+    for _ in range(2):  # each lane asks; the second must not get what the first was refused
+        with pytest.raises(BadInput, match="40,000 tokens; the model takes 32,768"):
+            run.begin()
 
 
 def test_an_answer_that_fills_the_context_says_so(arena: Arena) -> None:

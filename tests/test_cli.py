@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from playground.process import child_environment
@@ -30,6 +31,14 @@ def playground(*arguments: str, home: Path, stdin: str = "") -> Run:
         env={**os.environ, "AIPC_HOME": str(home), "PYTHONPATH": PATH, "PYTHONUTF8": "0"},
         timeout=300,
     )
+
+
+def environment(process: psutil.Process) -> str:
+    """What it was started with: a worker of this test knows its data folder."""
+    try:
+        return str(process.environ().get("AIPC_HOME"))
+    except psutil.Error:
+        return ""
 
 
 def test_lanes_lists_every_lane_with_reason_and_fix(tmp_path: Path) -> None:
@@ -139,6 +148,15 @@ def test_a_broken_model_folder_gets_a_sentence(
     assert "Traceback" not in run.stderr
 
 
+def test_a_data_folder_that_cannot_be_used_gets_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way", encoding="utf-8")
+    run = playground("lanes", home=file)
+    assert run.returncode == 2
+    assert f"The data folder {file} cannot be used" in run.stderr and "AIPC_HOME" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
 def test_ctrl_c_ends_it_quietly_and_leaves_no_worker(tmp_path: Path) -> None:
     child = subprocess.Popen(
@@ -156,3 +174,4 @@ def test_ctrl_c_ends_it_quietly_and_leaves_no_worker(tmp_path: Path) -> None:
     _, stderr = child.communicate(timeout=20)
     assert child.returncode == 130
     assert "Traceback" not in stderr
+    assert [each for each in psutil.process_iter() if str(tmp_path) in environment(each)] == []

@@ -20,6 +20,7 @@ from playwright.sync_api import Request as BrowserRequest
 
 from backends import ENGINES, Engine
 from backends.fake import TEXT
+from playground import lanes
 from playground.arena import Arena
 from playground.errors import WorkerError
 from playground.gauges.sampler import Sampler
@@ -258,15 +259,14 @@ def test_a_worker_that_died_in_silence_is_not_called_ready_and_comes_back(
 
 
 def test_a_lane_being_made_does_not_hold_up_the_others(
-    visit: Callable[..., Page], served: Served
+    visit: Callable[..., Page], served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = visit()
-    host = served.arena.hosts[TWO[1]]
     served.arena.hosts[TWO[1]].worker.close()
-    with host._busy:  # as long as a conversion lasts
-        press_run(page, tokens=10)
-        state(page, 0, "ok")
-        expect(page.locator("#status")).to_contain_text("not yet ready, in the next run: Fake")
+    monkeypatch.setattr(lanes, "status", lambda lane, model: lanes.Status("needs-model"))
+    press_run(page, tokens=10)
+    state(page, 0, "ok")
+    expect(page.locator("#status")).to_contain_text("not yet ready, in the next run: Fake")
 
 
 def test_a_lane_being_prepared_shows_its_stage_and_a_progress_bar(
@@ -424,7 +424,12 @@ def test_nothing_but_compare_is_exposed(served: Served) -> None:
     assert not endpoints["unnamed_endpoints"]
     for path in ("docs", "redoc", "monitoring", "gradio_api/runs"):
         answer = httpx.get(f"{served.address}{path}", follow_redirects=True)
-        assert answer.status_code >= 400 or "monitoring" not in answer.text.lower(), path
+        assert answer.status_code >= 400 or is_empty_page(answer.text), path
+
+
+def is_empty_page(html: str) -> bool:
+    """Gradio answers some unknown paths with a page that has no component of its own."""
+    return not any(word in html.lower() for word in ("swagger", "redoc.", "analytics", "prompt"))
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example"])

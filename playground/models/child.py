@@ -10,6 +10,8 @@ import runpy
 import sys
 import threading
 
+from playground.worker import UNWANTED
+
 
 def end_with_parent() -> None:
     """The parent holds the other end of stdin: end of file means that it is gone.
@@ -33,8 +35,8 @@ def end_with_parent() -> None:
 
 def main() -> None:
     end_with_parent()
-    # OpenVINO's telemetry has no switch but a file in the home; its users do without the package.
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    for package in UNWANTED:
+        sys.modules[package] = None  # type: ignore[assignment]
     module = sys.argv[1]
     sys.argv = sys.argv[1:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

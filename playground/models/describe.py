@@ -57,6 +57,7 @@ def openvino(folder: Path) -> Contents:
     """From the constants of the XML: a compressed weight has its scale and zero point beside it."""
     weights = (folder / "openvino_model.bin").stat().st_size
     constants: dict[str, tuple[str, list[int]]] = {}
+    sizes: dict[str, int] = {}
     end = 0
     for layer in ElementTree.parse(folder / "openvino_model.xml").getroot().iter("layer"):
         data = layer.find("data")
@@ -64,6 +65,7 @@ def openvino(folder: Path) -> Contents:
             continue
         shape = [int(n) for n in (data.get("shape") or "").split(",") if n.strip()]
         constants[layer.get("name") or ""] = (data.get("element_type") or "", shape)
+        sizes[layer.get("name") or ""] = int(data.get("size") or 0)
         end = max(end, int(data.get("offset") or 0) + int(data.get("size") or 0))
     if end > weights:
         raise SystemExit(f"openvino_model.bin is cut short: {weights} of {end} bytes.")
@@ -82,7 +84,7 @@ def openvino(folder: Path) -> Contents:
         else:
             continue
         tensors.append(Tensor(kind, size, "embed_tokens" in name or "lm_head" in name))
-    return Contents(tensors, weights, weights)
+    return Contents(tensors, weights, weights - _only_looked_up(sizes))
 
 
 def onnx(folder: Path) -> Contents:
@@ -128,6 +130,7 @@ def hf(folder: Path) -> Contents:
     """From the header of the safetensors files."""
     names = {"F32": "fp32", "F16": "fp16", "BF16": "bf16"}
     tensors, weights = [], 0
+    sizes: dict[str, int] = {}
     for path in sorted(folder.glob("*.safetensors")):
         weights += path.stat().st_size
         with path.open("rb") as file:
@@ -137,7 +140,17 @@ def hf(folder: Path) -> Contents:
                 kind = names.get(tensor["dtype"], tensor["dtype"].lower())
                 embedding = "embed_tokens" in name or "lm_head" in name
                 tensors.append(Tensor(kind, _product(tensor["shape"]), embedding))
-    return Contents(tensors, weights, weights)
+                begin, end = tensor["data_offsets"]
+                sizes[name] = end - begin
+    return Contents(tensors, weights, weights - _only_looked_up(sizes))
+
+
+def _only_looked_up(sizes: dict[str, int]) -> int:
+    """Bytes of the table of embeddings where the head has weights of its own: a token reads one
+    row of it. Where the head shares the table, every token reads all of it."""
+    if not any("lm_head" in name for name in sizes):
+        return 0
+    return sum(size for name, size in sizes.items() if "embed_tokens" in name)
 
 
 def _product(shape: list[int]) -> int:

@@ -74,13 +74,12 @@ def prepare(
     folder = catalogue.lane_folder(model, format, precision)
     model = catalogue.check(model)
     raise_if_set(cancel)
-    if not is_ready(model, format, precision):
-        if model in PRESETS:
-            _Making(model, "hf", "fp32", report, cancel).make()
-        if format != "hf":
-            validate(model, "hf", "fp32")
-            _Making(model, format, precision, report, cancel).make()
-    validate(model, format, precision)
+    if model in PRESETS:  # whatever the lane reads: prompts are made with its tokenizer
+        _Making(model, "hf", "fp32", report, cancel).make()
+    validate(model, "hf", "fp32")
+    if format != "hf":
+        _Making(model, format, precision, report, cancel).make()
+        validate(model, format, precision)
     return folder
 
 

@@ -97,8 +97,7 @@ class Compare:
     ) -> AsyncIterator[list[Any]]:
         """All columns of one run, 8 times a second, and last their final state."""
         session = self.sessions[request.session_hash]
-        session.waiting = False
-        if session.stopped_in_queue:
+        if not session.use_ticket():
             yield [*self.cards(session, names), *[""] * MOST_COLUMNS, "Stopped before it began."]
             return
         try:
@@ -127,7 +126,8 @@ class Compare:
                 yield self.state(run, session, names, "Running.")
                 await asyncio.sleep(1 / STATES_HZ)
             if session.run is run:  # else other lanes were chosen meanwhile
-                status = str(run.error or view.summary(run.lanes, chosen))
+                others = [self.arena.hosts[lane] for lane in chosen if lane not in run.lanes]
+                status = str(run.error or view.summary(list(run.lanes.values()), others))
                 yield self.state(run, session, names, status)
         finally:
             run.stop()

@@ -50,7 +50,7 @@ def launch(page: gr.Blocks, host: str, port: int, *, share: bool, browser: bool)
     """
     check_free(host, port)
     os.environ.setdefault("GRADIO_TEMP_DIR", str(home() / "gradio"))
-    page.queue(max_size=8, api_open=True)
+    page.queue(max_size=64, api_open=True)
     try:
         _, address, _ = page.launch(
             server_name=host,
@@ -97,7 +97,7 @@ def theme() -> gr.themes.Base:
 def allowed_hosts(host: str, share: bool) -> list[str]:
     """The Host headers that are ours; any other gets 400, which ends DNS rebinding."""
     hosts = ["localhost", "127.0.0.1"]
-    if host in ("0.0.0.0", "::"):
+    if host == "0.0.0.0":
         hosts += [socket.gethostname(), *own_addresses()]
     elif host not in hosts:
         hosts.append(host)

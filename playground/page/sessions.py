@@ -7,7 +7,7 @@ browser has six of them for one host.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 from playground.arena import Run
 from playground.lanes import Lane
@@ -15,31 +15,39 @@ from playground.lanes import Lane
 MOST_SESSIONS = 256
 
 
+class Ticket:
+    """Run was pressed; Stop may take it back before it begins."""
+
+    stopped = False
+
+
 class Session:
-    """One visitor. Pressing Run makes a new ticket; Stop marks that ticket, not a later one."""
+    """One visitor: the run in front of them, and those that wait for their turn."""
 
     def __init__(self) -> None:
         self.run: Run | None = None
-        self.waiting = False  # Run was pressed and it has not begun
-        self._ticket = 0
-        self._stopped = 0
+        self._tickets: deque[Ticket] = deque()
 
     @property
     def running(self) -> bool:
         return self.run is not None and not self.run.done.is_set()
 
-    def take_ticket(self) -> None:
-        self._ticket += 1
-        self.waiting = True
-
     @property
-    def stopped_in_queue(self) -> bool:
-        return self._stopped == self._ticket
+    def waiting(self) -> bool:
+        return any(not ticket.stopped for ticket in self._tickets)
+
+    def take_ticket(self) -> None:
+        self._tickets.append(Ticket())
+
+    def use_ticket(self) -> bool:
+        """Whether the run whose turn has come is still wanted."""
+        return not (self._tickets and self._tickets.popleft().stopped)
 
     def stop(self, lane: Lane | None = None) -> None:
         """Stop what runs, one lane or all; a run still in the queue will not begin."""
         if lane is None:
-            self._stopped = self._ticket
+            for ticket in self._tickets:
+                ticket.stopped = True
         if self.run is not None and (lane is None or lane in self.run.lanes):
             self.run.stop(lane)
 

@@ -116,10 +116,11 @@ def labels(chosen: list[Lane]) -> list[tuple[str, str]]:
     ]
 
 
-def summary(runs: dict[Lane, LaneRun], chosen: list[Lane]) -> str:
-    """What a run came to, in one line."""
-    parts = [f"{run.lane.engine.title}: {STATES[run.status]}" for run in runs.values()]
-    late = [lane.engine.title for lane in chosen if lane not in runs]
+def summary(runs: list[LaneRun], others: list[Host]) -> str:
+    """What a run came to, in one line; others: the chosen lanes that could not join it."""
+    parts = [f"{run.lane.engine.title}: {STATES[run.status]}" for run in runs]
+    parts += [f"{host.lane.engine.title}: failed" for host in others if host.error]
+    late = [host.lane.engine.title for host in others if not host.error]
     if late:
         parts.append(f"not yet ready, in the next run: {', '.join(late)}")
     return " · ".join(parts)
