@@ -21,6 +21,7 @@ MOST_COLUMNS = 6
 # One queue for the page and the API: the devices are shared.
 DEVICES: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "devices"}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+UNDER_WAY = "Your prompt is already under way. Stop it first."
 HINT = "Press Run, or Ctrl+Enter in the prompt."
 
 
@@ -81,7 +82,7 @@ class Compare:
         """Run was pressed; the run itself may have to wait for its turn."""
         session = self.sessions[request.session_hash]
         if session.running or session.waiting:
-            raise gr.Error("Your prompt is already under way. Stop it first.", duration=4)
+            raise gr.Error(UNDER_WAY, print_exception=False)  # and so the run is not queued
         session.take_ticket()
         return "The engines are busy; waiting for its turn." if self.arena.busy else "Starting …"
 
