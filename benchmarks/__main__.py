@@ -32,7 +32,7 @@ def main() -> None:
         ]
         for part in parts:
             rows += shown(console, part())
-    rows += shown(console, watched.decode(LANES[1], pairs))
+    rows += shown(console, watched.decode(LANES[0], pairs))
     rows += shown(console, [startup.start(pairs)])
     table = Table(title="What the playground costs")
     for heading in ("what", "median", "target", "note"):
