@@ -43,14 +43,14 @@ def tree(pid: int) -> list[psutil.Process]:
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return []
 
 
 def kill_tree(pid: int) -> None:
     """Kill a process and its children, the parent first so that it starts no more of them."""
     for process in tree(pid):
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.Error):
             process.kill()
 
 

@@ -11,7 +11,7 @@ import pytest
 from backends import ENGINES, Engine
 from playground import models
 from playground.arena import Arena
-from playground.lanes import Lane
+from playground.lanes import Lane, default_lanes
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +37,14 @@ def prepared(models_home: Path) -> Callable[[str, str], Path]:
                 os.environ["AIPC_HOME"] = before
 
     return prepare
+
+
+@pytest.fixture(scope="session")
+def default_models(models_home: Path, prepared: Callable[[str, str], Path]) -> Path:
+    """The data folder in which every default lane has what it reads."""
+    for lane in default_lanes():
+        prepared(lane.engine.format, lane.precision)
+    return models_home
 
 
 @pytest.fixture

@@ -24,6 +24,15 @@ class Steady(Backend):
             yield n % 256
 
 
+class Slow(Steady):
+    """A token every 60 ms: slow enough to count what comes after a stop on a busy machine."""
+
+    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+        for token in super().generate(prompt, options):
+            time.sleep(0.05)
+            yield token
+
+
 class RaisesMidway(Steady):
     def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
         for n, token in enumerate(super().generate(prompt, options)):

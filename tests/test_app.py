@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -119,19 +119,14 @@ def proxy() -> Iterator[tuple[dict[str, str], list[str]]]:
 
 
 def test_neither_a_start_nor_the_engines_speak_to_anybody_outside(
-    proxy: tuple[dict[str, str], list[str]],
-    models_home: Path,
-    prepared: Callable[[str, str], Path],
+    proxy: tuple[dict[str, str], list[str]], default_models: Path
 ) -> None:
-    lanes = default_lanes()
-    for lane in lanes:
-        prepared(lane.engine.format, lane.precision)
     proxies, asked = proxy
     port = free_port()
-    with app(models_home, f"--port={port}", **proxies):
+    with app(default_models, f"--port={port}", **proxies):
         page_of(port)
         client = Client(f"http://127.0.0.1:{port}/", verbose=False)
-        names = [lane.name for lane in lanes]
+        names = [lane.name for lane in default_lanes()]
         result = client.predict("Hello", names, "together", 8, api_name="/compare")
     assert [lane["status"] for lane in result["lanes"]] == ["ok"] * 4
     assert asked == []

@@ -76,7 +76,7 @@ def test_together_all_lanes_overlap_in_time(arena: Arena) -> None:
     result = ask(arena, parse_all(THREE), mode=TOGETHER, max_new_tokens=60)
     starts, ends = zip(*spans(result), strict=True)
     assert max(starts) < min(ends)
-    assert (max(starts) - min(starts)) / 1e6 < 50, "one barrier lets them all go"
+    assert (max(starts) - min(starts)) / 1e6 < 200, "one barrier lets them all go"
 
 
 def test_in_turn_no_two_lanes_overlap_and_there_is_a_pause_between(arena: Arena) -> None:
@@ -88,7 +88,7 @@ def test_in_turn_no_two_lanes_overlap_and_there_is_a_pause_between(arena: Arena)
     assert [lane["lane"] for lane in result["lanes"]] == THREE
     assert min(pauses) > 0.4
     waited = [lane["ttft_user_ms"] - lane["ttft_ms"] for lane in result["lanes"]]
-    assert max(waited) < 100, "the wait for one's turn is not the engine's"
+    assert max(waited) < 300, "the wait for one's turn is not the engine's"
 
 
 def test_the_record_has_every_field_and_its_own_figures(arena: Arena) -> None:

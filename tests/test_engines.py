@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,9 @@ QUESTION = "What is the capital of France?"
 
 
 @pytest.fixture(scope="module")
-def arena(
-    models_home: Path,
-    prepared: Callable[[str, str], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Any:
-    for lane in default_lanes():
-        prepared(lane.engine.format, lane.precision)
+def arena(default_models: Path) -> Iterator[Arena]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIPC_HOME", str(models_home))
+        patch.setenv("AIPC_HOME", str(default_models))
         found = Arena()
         yield found
         found.close()

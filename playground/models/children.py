@@ -16,6 +16,7 @@ from typing import TextIO
 
 import psutil
 
+from playground.life import kill_tree, tree
 from playground.models.stage import raise_if_set
 from playground.models.windows_job import end_with_us
 
@@ -143,10 +144,8 @@ def _end(process: subprocess.Popen[str]) -> None:
     """Ends the child and all that it started; harmless when it has ended by itself."""
     with _guard:
         if process.poll() is None:
-            doomed = _tree(process.pid)
-            for one in doomed:
-                with suppress(psutil.Error):
-                    one.kill()
+            doomed = tree(process.pid)
+            kill_tree(process.pid)
             psutil.wait_procs(doomed, timeout=5)
             process.wait(10)
         _running.discard(process.pid)
@@ -155,18 +154,10 @@ def _end(process: subprocess.Popen[str]) -> None:
             process.stdin.close()
 
 
-def _tree(pid: int) -> list[psutil.Process]:
-    try:
-        root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
-    except psutil.Error:
-        return []
-
-
 def _suspend(pid: int) -> None:
     """Suspends a tree from its root down, again until no new member has appeared."""
     seen: set[int] = set()
-    while new := [one for one in _tree(pid) if one.pid not in seen]:
+    while new := [one for one in tree(pid) if one.pid not in seen]:
         for one in new:
             seen.add(one.pid)
             with suppress(psutil.Error):
@@ -188,6 +179,6 @@ def paused() -> Iterator[None]:
         with _guard:
             _pauses -= 1
             if _pauses == 0:
-                for one in [member for pid in _running for member in _tree(pid)]:
+                for one in [member for pid in _running for member in tree(pid)]:
                     with suppress(psutil.Error):
                         one.resume()
