@@ -125,7 +125,7 @@ def child_of_preparation(wait_s: float = 20) -> psutil.Process:
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         for pid in list(children._running):
-            tree = children._tree(pid)
+            tree = children.tree(pid)
             if tree:
                 return tree[-1]
         time.sleep(0.02)
