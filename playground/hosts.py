@@ -45,6 +45,7 @@ class Host:
         self._leaving = False  # to be unloaded as soon as no run needs it
         self._closed = False
         self._runs = 0  # that need it now
+        self._counting = threading.Lock()
 
     def is_ready(self, model: str) -> bool:
         same_process = self.worker.alive and self._start == self.worker.starts
@@ -114,10 +115,12 @@ class Host:
 
     def join_run(self) -> None:
         """A run needs it from now on: it is not unloaded until `leave_run`."""
-        self._runs += 1
+        with self._counting:
+            self._runs += 1
 
     def leave_run(self) -> None:
-        self._runs -= 1
+        with self._counting:
+            self._runs -= 1
         if self._leaving:
             self.release()
 
