@@ -124,7 +124,9 @@ class Compare:
         session.run = run
         try:
             while not run.done.is_set() and session.run is run:
-                yield self.state(run, session, names, "Running.")
+                begun = any(each.t0 for each in run.lanes.values())
+                status = "Running." if begun else "Waiting until all lanes are loaded."
+                yield self.state(run, session, names, status)
                 await asyncio.sleep(1 / STATES_HZ)
             if session.run is run:  # else other lanes were chosen meanwhile
                 others = [self.arena.hosts[lane] for lane in chosen if lane not in run.lanes]
