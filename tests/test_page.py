@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -320,6 +322,23 @@ def test_pressing_run_again_while_it_runs_begins_no_second_run(visit: Callable[.
     page.wait_for_timeout(500)  # time for what must not happen
     assert page.locator(".card[data-state=running]").count() == 0
     assert (tokens_of(page, 0), tokens_of(page, 1)) == (60, 60)
+
+
+def test_the_last_word_of_a_run_whose_lanes_were_changed_empties_the_columns(
+    served: Served,
+) -> None:
+    visitor: Any = SimpleNamespace(session_hash="changes lanes")
+
+    async def change_lanes_while_running() -> list[Any]:
+        names = [lane.name for lane in TWO]
+        states = served.compare.run("Hello", "", names, "together", 500.0, 0.0, visitor)
+        async for last in states:
+            if last[compare.MOST_COLUMNS]:  # the first column has begun to answer
+                served.compare.choose(["fake:CPU:20tps"], visitor)
+        return last
+
+    last = asyncio.run(change_lanes_while_running())
+    assert last[compare.MOST_COLUMNS : -1] == [""] * compare.MOST_COLUMNS
 
 
 def test_choosing_other_lanes_ends_the_run_and_empties_the_columns(

@@ -128,10 +128,13 @@ class Compare:
                 status = "Running." if begun else "Waiting until all lanes are loaded."
                 yield self.state(run, session, names, status)
                 await asyncio.sleep(1 / STATES_HZ)
-            if session.run is run:  # else other lanes were chosen meanwhile
-                others = [self.arena.hosts[lane] for lane in chosen if lane not in run.lanes]
-                status = str(run.error or view.summary(list(run.lanes.values()), others))
-                yield self.state(run, session, names, status)
+            if session.run is not run:  # other lanes were chosen: what is still on its way to the
+                # browser may overtake the emptied columns, so the last word is said here too
+                yield [*[gr.skip()] * MOST_COLUMNS, *[""] * MOST_COLUMNS, HINT]
+                return
+            others = [self.arena.hosts[lane] for lane in chosen if lane not in run.lanes]
+            status = str(run.error or view.summary(list(run.lanes.values()), others))
+            yield self.state(run, session, names, status)
         finally:
             run.stop()
 
