@@ -1,0 +1,23 @@
+"""Which devices this machine has, which of them the engines find, and why not the others.
+
+The engines are asked in child processes: this package imports none of them.
+"""
+
+from __future__ import annotations
+
+from playground.devices.hardware import hardware
+from playground.devices.probing import forget, found, known, torch_build
+from playground.devices.reasons import why_not
+from playground.devices.records import Device, Found, Hardware
+
+__all__ = [
+    "Device",
+    "Found",
+    "Hardware",
+    "forget",
+    "found",
+    "hardware",
+    "known",
+    "torch_build",
+    "why_not",
+]

@@ -1,0 +1,134 @@
+"""Child process: what one engine finds on this machine, one JSON object a line.
+
+    python -P probe.py SECONDS openvino CPU|GPU|NPU
+    python -P probe.py SECONDS onnx-genai | torch | npu-library
+
+A process of its own for each, since a broken driver can crash or hang whoever asks it. Imports
+only the standard library and that engine, as the NPU library has a Python of its own.
+
+    ← {"name":"GPU.0","full_name":…,"driver":…,"architecture":…,"luid":…}   a device
+    ← {"answer":true}                                                       to a yes-or-no question
+    ← {"said":"Cannot load library …"}                                      the engine's own refusal
+    ← {"done":true}
+"""
+
+from __future__ import annotations
+
+import datetime
+import faulthandler
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Line = dict[str, Any]
+
+
+def openvino(plugin: str) -> Iterator[Line]:
+    """The devices of one plugin; asked one by one, so that a broken plugin costs no other."""
+    import openvino as ov
+
+    core = ov.Core()
+
+    def tell(device: str, name: str) -> str | None:
+        try:
+            return str(core.get_property(device, name)).strip() or None
+        except RuntimeError:  # not every plugin, driver or system knows it
+            return None
+
+    identities = core.get_property(plugin, "AVAILABLE_DEVICES")
+    if not identities:
+        core.get_property(plugin, "FULL_DEVICE_NAME")  # raises, and so tells what is missing
+    for identity in identities:
+        # A single GPU is called "GPU" by OpenVINO, which understands "GPU.0" too.
+        name = f"{plugin}.{identity}" if plugin == "GPU" else plugin
+        driver = tell(name, f"{plugin}_DRIVER_VERSION") if plugin != "CPU" else None
+        yield {
+            "name": name,
+            "full_name": tell(name, "FULL_DEVICE_NAME"),
+            "driver": npu_driver(driver) if plugin == "NPU" else driver,
+            "architecture": tell(name, "DEVICE_ARCHITECTURE"),
+            "luid": tell(name, "DEVICE_LUID") if sys.platform == "win32" else None,
+        }
+
+
+def npu_driver(number: str | None) -> str | None:
+    """The NPU plugin's number: on Linux the second in which the driver was built."""
+    if sys.platform == "win32" or not (number and number.isdecimal() and int(number) > 10**9):
+        return number
+    built = datetime.datetime.fromtimestamp(int(number), datetime.timezone.utc)  # noqa: UP017
+    return f"{number} (built {built:%Y-%m-%d})"
+
+
+def onnx_genai() -> Iterator[Line]:
+    """Whether the installed package was built with DirectML."""
+    import onnxruntime_genai
+
+    yield {"answer": bool(onnxruntime_genai.is_dml_available())}
+
+
+def torch() -> Iterator[Line]:
+    """The GPUs of a CUDA, ROCm (which says CUDA) or XPU build."""
+    import torch as pytorch
+
+    for kind, module in (("CUDA", pytorch.cuda), ("XPU", pytorch.xpu)):
+        for index in range(module.device_count() if module.is_available() else 0):
+            properties = module.get_device_properties(index)
+            yield {
+                "name": f"{kind}.{index}",
+                "full_name": properties.name,
+                "driver": getattr(properties, "driver_version", None),
+                "architecture": getattr(properties, "gcnArchName", None),
+            }
+
+
+def npu_library() -> Iterator[Line]:
+    """Whether Intel's NPU library finds an NPU; without one it would quietly use the CPU.
+
+    Its packages' own __init__ import torch and transformers (45 s seen); the function that asks the
+    driver needs neither, so they are stood in for by empty ones.
+    """
+    name = "intel_npu_acceleration_library"
+    spec = importlib.util.find_spec(name)
+    assert spec is not None and spec.submodule_search_locations
+    folders = list(spec.submodule_search_locations)
+    for module, ends in ((name, ""), (f"{name}.backend", "backend")):
+        package = types.ModuleType(module)
+        package.__path__ = [os.path.join(folder, ends) for folder in folders]
+        sys.modules[module] = package
+    yield {"answer": bool(importlib.import_module(f"{name}.backend.utils").npu_available())}
+
+
+PROBES: dict[str, Callable[..., Iterator[Line]]] = {
+    "openvino": openvino,
+    "onnx-genai": onnx_genai,
+    "torch": torch,
+    "npu-library": npu_library,
+}
+
+
+def main() -> None:
+    # An orphan that hangs in a driver, perhaps with the GIL held, ends all the same.
+    faulthandler.dump_traceback_later(float(sys.argv[1]), exit=True)
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what an engine prints, in Python or natively, is no answer
+
+    def write(line: Line) -> None:
+        replies.write(json.dumps(line).encode("ascii") + b"\n")
+        replies.flush()
+
+    try:
+        for line in PROBES[sys.argv[2]](*sys.argv[3:]):
+            write(line)
+    except Exception as error:
+        write({"said": f"{type(error).__name__}: {error}"})
+    write({"done": True})
+    os._exit(0)  # some drivers crash while they are unloaded
+
+
+if __name__ == "__main__":
+    main()

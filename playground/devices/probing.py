@@ -1,0 +1,221 @@
+"""Asks the engines what they find, each in a child process; once for the whole program."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import runpy
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from playground.devices import windows
+from playground.devices.hardware import hardware
+from playground.devices.records import Device, Found, Hardware
+from playground.life import exit_text, kill_tree
+
+PATIENCE_S = 60.0  # a first import after an installation can take half of that on Windows
+PLUGINS = ("CPU", "GPU", "NPU")
+PROBE = Path(__file__).with_name("probe.py")
+
+log = logging.getLogger(__name__)
+_guard = threading.Lock()
+_found: Found | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A question to an engine. title: "OpenVINO's GPU plugin"; environment: its own variables."""
+
+    title: str
+    command: Sequence[str]
+    environment: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    lines: tuple[dict[str, Any], ...] = ()
+    error: str | None = None
+
+    def first(self, key: str) -> Any:
+        return next((line[key] for line in self.lines if key in line), None)
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        return tuple(_device(line) for line in self.lines if "name" in line)
+
+
+def found() -> Found:
+    """What the engines find. Blocks until it is known, a second or a few for the first caller."""
+    global _found
+    with _guard:
+        if _found is None:
+            _found = look(probes())
+        return _found
+
+
+def known() -> Found | None:
+    """What `found` told, without waiting for it."""
+    return _found
+
+
+def forget() -> None:
+    """Let the next `found` ask anew: something was installed."""
+    global _found
+    with _guard:
+        _found = None
+
+
+def probes() -> dict[str, Probe]:
+    """The questions worth asking: none to an engine that is not installed."""
+    asked = {}
+    if _installed("openvino"):
+        for plugin in PLUGINS:
+            title = f"OpenVINO's {plugin} plugin"
+            asked[f"openvino:{plugin}"] = _probe(title, "openvino", plugin)
+    if sys.platform == "win32" and _installed("onnxruntime_genai"):
+        asked["onnx-genai"] = _probe("ONNX Runtime GenAI", "onnx-genai")
+    if torch_build() not in (None, "CPU"):
+        asked["torch"] = _probe("PyTorch", "torch")
+    from playground import npu_environment
+
+    if npu_environment.ready():
+        own = npu_environment.environment()
+        python = npu_environment.python()
+        title = "The NPU library"
+        asked["npu-library"] = _probe(title, "npu-library", python=python, environment=own)
+    return asked
+
+
+def look(probes: Mapping[str, Probe], patience_s: float = PATIENCE_S) -> Found:
+    """Ask all at once and put the answers together."""
+    with ThreadPoolExecutor(max_workers=len(probes) or 1, thread_name_prefix="devices") as pool:
+        asked = {name: pool.submit(ask, probe, patience_s) for name, probe in probes.items()}
+        answers = {name: future.result() for name, future in asked.items()}
+    openvino = [answers.get(f"openvino:{plugin}", Answer()) for plugin in PLUGINS]
+    directml = answers.get("onnx-genai", Answer()).first("answer")
+    here = hardware()
+    return Found(
+        openvino=tuple(_with_driver(each, here) for answer in openvino for each in answer.devices),
+        dml=directml_adapters() if directml is not False else (),
+        torch=tuple(_with_driver(each, here) for each in answers.get("torch", Answer()).devices),
+        npu_library=answers.get("npu-library", Answer()).first("answer"),
+        dml_package=directml,
+        errors={name: answer.error for name, answer in answers.items() if answer.error},
+        details={
+            name: str(said)
+            for name, answer in answers.items()
+            if (said := answer.first("said")) is not None
+        },
+    )
+
+
+def ask(probe: Probe, patience_s: float) -> Answer:
+    """What a child tells before it ends, crashes or is ended. Never raises."""
+    try:
+        process = subprocess.Popen(
+            list(probe.command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUTF8": "1", **(probe.environment or {})},
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except OSError as error:
+        log.warning("%s cannot be asked: %s", probe.title, error)
+        return Answer(error=f"{probe.title} cannot be asked: {error.strerror}.")
+    try:
+        out, complaints = process.communicate(timeout=patience_s)
+        trouble = None if process.returncode == 0 else f"crashed ({exit_text(process.returncode)})"
+    except subprocess.TimeoutExpired as late:
+        kill_tree(process.pid)
+        process.wait()
+        out, complaints = late.stdout or b"", late.stderr or b""
+        trouble = f"did not answer within {patience_s:.0f} s"
+    lines = tuple(_lines(out))
+    if trouble is None and not any("done" in line for line in lines):
+        trouble = "gave no answer that can be read"
+    if trouble is None:
+        return Answer(lines)
+    log.warning("%s %s: %s", probe.title, trouble, complaints.decode("utf-8", "replace")[-4000:])
+    return Answer(lines, f"{probe.title} {trouble} when asked for its devices.")
+
+
+def torch_build() -> str | None:
+    """CPU, CUDA, ROCm or XPU: what the installed torch was built for; torch is not imported."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        told = runpy.run_path(str(Path(spec.origin).with_name("version.py")))
+    except (OSError, ImportError, SyntaxError):
+        return None
+    kinds = {"hip": "ROCm", "cuda": "CUDA", "xpu": "XPU"}
+    return next((kind for name, kind in kinds.items() if told.get(name)), "CPU")
+
+
+def directml_adapters() -> tuple[Device, ...]:
+    """The GPUs for DirectML; none where there is no Windows."""
+    return windows.adapters(windows.LocalRegistry()) if sys.platform == "win32" else ()
+
+
+def _probe(
+    title: str,
+    *arguments: str,
+    python: Path = Path(sys.executable),
+    environment: Mapping[str, str] | None = None,
+) -> Probe:
+    """The child ends itself soon after our patience does, in case we are gone by then."""
+    return Probe(
+        title, [str(python), "-P", str(PROBE), str(2 * PATIENCE_S), *arguments], environment
+    )
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _lines(out: bytes) -> list[dict[str, Any]]:
+    """The JSON objects among them; a child that prints anything else has no effect."""
+    found = []
+    for line in out.decode("utf-8", "replace").splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+def _device(line: Mapping[str, Any]) -> Device:
+    given = {name: line.get(name) for name in ("full_name", "driver", "luid", "architecture")}
+    texts = {name: None if value is None else str(value) for name, value in given.items()}
+    number = texts["luid"]
+    if number is not None:  # OpenVINO writes its eight bytes in hexadecimal
+        number = windows.luid(int.from_bytes(bytes.fromhex(number), "little"))
+    return Device(
+        name=str(line["name"]),
+        full_name=texts["full_name"] or "n/a",
+        driver=texts["driver"],
+        luid=number,
+        architecture=texts["architecture"],
+    )
+
+
+def _with_driver(device: Device, here: Sequence[Hardware]) -> Device:
+    """The system's driver version where the engine tells none, or (NPU, Windows) a part of it."""
+    kind = device.name.partition(".")[0]
+    vendor = {"NPU": "Intel", "CUDA": "NVIDIA"}.get(kind)
+    if vendor is None or (device.driver and sys.platform != "win32"):
+        return device
+    wanted = "NPU" if kind == "NPU" else "GPU"
+    drivers = [each.driver for each in here if (each.kind, each.vendor) == (wanted, vendor)]
+    return replace(device, driver=drivers[0]) if drivers and drivers[0] else device

@@ -1,0 +1,96 @@
+"""GPUs and NPUs on Linux, read from sysfs: no engine and no tool is needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from playground.devices.records import Hardware, pci_kind, pci_name, vendor_name
+
+PCI_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")  # Debian's place, Fedora's
+
+
+def may_open(node: Path) -> bool:
+    """Whether this user may use a device file; it is not opened, which could wake the device."""
+    return os.access(node, os.R_OK | os.W_OK)
+
+
+def scan(
+    root: Path = Path("/"), may_open: Callable[[Path], bool] = may_open
+) -> tuple[Hardware, ...]:
+    """Every PCI device that is a GPU or an NPU, in the order of the bus."""
+    folders = sorted((root / "sys/bus/pci/devices").glob("*"))
+    found = (_hardware(root, folder, may_open) for folder in folders)
+    return tuple(each for each in found if each is not None)
+
+
+def _hardware(root: Path, folder: Path, may_open: Callable[[Path], bool]) -> Hardware | None:
+    vendor, device = _number(folder / "vendor"), _number(folder / "device")
+    kind = pci_kind(vendor, device, _number(folder / "class") >> 16)
+    if kind is None:
+        return None
+    link = folder / "driver"
+    driver = link.resolve().name if link.exists() else None
+    node = _node(root, folder, kind)
+    return Hardware(
+        kind=kind,
+        vendor=vendor_name(vendor),
+        name=_listed_name(root, vendor, device) or pci_name(kind, vendor, device),
+        pci_id=f"{vendor:04x}:{device:04x}",
+        driver=driver and f"{driver}, {_version(root, driver)}",
+        problem=_problem(folder, driver, node, may_open),
+        node=None if node is None else "/" + node.relative_to(root).as_posix(),
+    )
+
+
+def _problem(
+    folder: Path, driver: str | None, node: Path | None, may_open: Callable[[Path], bool]
+) -> str:
+    if driver is None:
+        return "no-driver"
+    if node is None:  # a display that cannot compute has a driver, and a folder without such a file
+        return "" if (folder / "drm").is_dir() else "not-started"
+    return "" if may_open(node) else "no-access"
+
+
+def _node(root: Path, folder: Path, kind: str) -> Path | None:
+    """Its device file, as the driver named it."""
+    pattern, place = ("accel/accel*", "accel") if kind == "NPU" else ("drm/renderD*", "dri")
+    names = sorted(path.name for path in folder.glob(pattern))
+    return root / "dev" / place / names[0] if names else None
+
+
+def _version(root: Path, driver: str) -> str:
+    """The driver's own version where it has one (NVIDIA's); the kernel's carry the kernel's."""
+    try:
+        return _text(root / "sys/module" / driver / "version")
+    except OSError:
+        return f"Linux {_text(root / 'proc/sys/kernel/osrelease')}"
+
+
+def _listed_name(root: Path, vendor: int, device: int) -> str | None:
+    """Its name in the system's list of PCI devices, if there is one."""
+    for place in PCI_NAMES:
+        try:
+            lines = (root / place).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue
+        section = None
+        for line in lines:
+            if line[:1] not in ("\t", "#", ""):
+                section = line[:4]
+            elif section == f"{vendor:04x}" and line.startswith(f"\t{device:04x}  "):
+                return f"{vendor_name(vendor)} {line[7:]}"
+    return None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace").strip()
+
+
+def _number(path: Path) -> int:
+    try:
+        return int(_text(path), 16)
+    except (OSError, ValueError):
+        return 0
