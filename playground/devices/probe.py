@@ -8,8 +8,8 @@ only the standard library and that engine, as the NPU library has a Python of it
 
     ← {"name":"GPU.0","full_name":…,"driver":…,"architecture":…,"luid":…}   a device
     ← {"answer":true}                                                       to a yes-or-no question
-    ← {"said":"Cannot load library …"}                                      the engine's own refusal
-    ← {"done":true}
+    ← {"said":"Cannot load library …"}                                      why a plugin is missing
+    ← {"done":true}                                                         not after a failure
 """
 
 from __future__ import annotations
@@ -40,9 +40,11 @@ def openvino(plugin: str) -> Iterator[Line]:
         except RuntimeError:  # not every plugin, driver or system knows it
             return None
 
-    identities = core.get_property(plugin, "AVAILABLE_DEVICES")
-    if not identities:
-        core.get_property(plugin, "FULL_DEVICE_NAME")  # raises, and so tells what is missing
+    try:
+        identities = core.get_property(plugin, "AVAILABLE_DEVICES")
+    except RuntimeError as error:  # a plugin that this system has not, or lacks a library for
+        yield {"said": str(error)}
+        return
     for identity in identities:
         # A single GPU is called "GPU" by OpenVINO, which understands "GPU.0" too.
         name = f"{plugin}.{identity}" if plugin == "GPU" else plugin
@@ -121,11 +123,8 @@ def main() -> None:
         replies.write(json.dumps(line).encode("ascii") + b"\n")
         replies.flush()
 
-    try:
-        for line in PROBES[sys.argv[2]](*sys.argv[3:]):
-            write(line)
-    except Exception as error:
-        write({"said": f"{type(error).__name__}: {error}"})
+    for line in PROBES[sys.argv[2]](*sys.argv[3:]):
+        write(line)
     write({"done": True})
     os._exit(0)  # some drivers crash while they are unloaded
 

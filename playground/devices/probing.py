@@ -133,7 +133,7 @@ def ask(probe: Probe, patience_s: float) -> Answer:
         return Answer(error=f"{probe.title} cannot be asked: {error.strerror}.")
     try:
         out, complaints = process.communicate(timeout=patience_s)
-        trouble = None if process.returncode == 0 else f"crashed ({exit_text(process.returncode)})"
+        trouble = None if process.returncode == 0 else f"failed ({exit_text(process.returncode)})"
     except subprocess.TimeoutExpired as late:
         kill_tree(process.pid)
         process.wait()
@@ -145,7 +145,7 @@ def ask(probe: Probe, patience_s: float) -> Answer:
     if trouble is None:
         return Answer(lines)
     log.warning("%s %s: %s", probe.title, trouble, complaints.decode("utf-8", "replace")[-4000:])
-    return Answer(lines, f"{probe.title} {trouble} when asked for its devices.")
+    return Answer(lines, f"{probe.title} {trouble} when asked for devices.")
 
 
 def torch_build() -> str | None:

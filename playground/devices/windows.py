@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from playground.devices.records import (
-    VENDORS,
     Device,
     Hardware,
     pci_kind,
