@@ -41,6 +41,9 @@ def explain(
     others = [each.name for each in lists if each.name.partition(".")[0] == kind]
     if others:
         return f"There is no {device} on this machine.", f"Choose {' or '.join(others)}."
+    if kind == "CPU":
+        error = found.errors.get("openvino:CPU", "OpenVINO finds no CPU that it can use.")
+        return error, "Delete the folder .venv and run: python run.py setup."
     if kind == "DML":
         return _directml(found, platform)
     if kind in ("CUDA", "XPU"):
@@ -119,8 +122,8 @@ def _torch(kind: str, found: Found, here: Sequence[Hardware], torch_build: str |
     gpus = [each for each in here if each.kind == "GPU" and each.vendor in makers]
     if not gpus:
         return (
-            f"This machine has no GPU of {' or '.join(makers)} for PyTorch's {kind}.",
-            "Choose another lane.",
+            f"PyTorch's {kind} needs a GPU of {' or '.join(makers)}, and this machine has none.",
+            "Use pytorch:CPU here.",
         )
     wanted = "ROCm" if gpus[0].vendor == "AMD" else kind
     if torch_build != wanted:
