@@ -1,4 +1,4 @@
-"""`python -m playground lanes | prepare | ask`: the arena without a browser."""
+"""`python -m playground lanes | prepare | ask | doctor`: the arena without a browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from playground import __version__, lanes, models, terminal
+from playground import __version__, doctor, lanes, models, terminal
 from playground.arena import Arena
 from playground.errors import BadInput, PlaygroundError
 from playground.home import home
@@ -75,6 +75,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--system", default="", metavar="S", help="a system prompt")
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(command=ask)
+
+    command = commands.add_parser("doctor", help="print a report to attach to a bug report")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(command=print_report)
     return top
 
 
@@ -154,6 +158,16 @@ def ask(options: argparse.Namespace) -> int:
     finally:
         arena.close()
     return OK if all(lane["status"] == "ok" for lane in result["lanes"]) else FAILED
+
+
+def print_report(options: argparse.Namespace) -> int:
+    report = doctor.report()
+    if options.json:
+        print_json(report)
+    else:
+        print(doctor.markdown(report), end="")
+    print("Attach this report to your bug report; it names neither you nor yours.", file=sys.stderr)
+    return OK
 
 
 def print_json(value: Any) -> None:
