@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What an engine takes on one kind of device."""
+
+    format: str  # of the model folder: openvino | openvino-npu | onnx | onnx-dml | hf | none
+    precisions: tuple[str, ...]  # the first is the default
+    fixed_room: bool = False  # shapes are static: room for tokens is made while loading
 
 
 @dataclass(frozen=True)
@@ -14,49 +24,76 @@ class Engine:
     target: str  # "module:Class", started in a worker
     package: str  # what to install
     module: str  # what must be importable for that
-    format: str  # of the model folder it reads: openvino | onnx | hf | none
-    precisions: tuple[str, ...]  # the first is the default
+    devices: Mapping[str, Reads]  # by kind ("GPU" for GPU.0, GPU.1); the first is the default
+    best: tuple[str, ...] = ("CPU",)  # kinds, the one to show first where a machine has it
+    own_environment: bool = False  # runs in .venv-npu, whose packages contradict all others
 
 
 ENGINES: dict[str, Engine] = {
+    "npu-library": Engine(
+        title="Intel NPU Library",
+        target="backends.npu_library:NpuLibrary",
+        package="intel-npu-acceleration-library",
+        module="",
+        devices={
+            "NPU": Reads("hf", ("int4", "int8", "fp16")),
+            "CPU": Reads("hf", ("fp16",)),
+        },
+        best=("NPU",),
+        own_environment=True,
+    ),
     "openvino-genai": Engine(
         title="OpenVINO GenAI",
         target="backends.openvino_genai:OpenVinoGenAI",
         package="openvino-genai",
         module="openvino_genai",
-        format="openvino",
-        precisions=("int8", "int4"),
+        devices={
+            "CPU": Reads("openvino", ("int8", "int4", "fp16")),
+            "GPU": Reads("openvino", ("int4", "int8", "fp16")),
+            "NPU": Reads("openvino-npu", ("int4",), fixed_room=True),
+            "NPU-on-CPU": Reads("openvino-npu", ("int4",), fixed_room=True),
+        },
+        best=("NPU", "GPU", "CPU"),
     ),
     "openvino-optimum": Engine(
         title="OpenVINO Optimum",
         target="backends.openvino_optimum:OpenVinoOptimum",
         package="optimum-intel",
         module="optimum.intel",
-        format="openvino",
-        precisions=("int8", "int4"),
+        devices={
+            "CPU": Reads("openvino", ("int8", "int4", "fp16")),
+            "GPU": Reads("openvino", ("int4", "fp16", "int8")),
+        },
+        best=("GPU", "CPU"),
     ),
     "onnx-genai": Engine(
         title="ONNX Runtime GenAI",
         target="backends.onnx_genai:OnnxGenAI",
         package="onnxruntime-genai-directml" if sys.platform == "win32" else "onnxruntime-genai",
         module="onnxruntime_genai",
-        format="onnx",
-        precisions=("int4", "int8"),
+        devices={
+            "CPU": Reads("onnx", ("int4", "int8")),
+            "DML": Reads("onnx-dml", ("int4",)),
+        },
+        best=("DML", "CPU"),
     ),
     "pytorch": Engine(
         title="PyTorch",
         target="backends.pytorch:PyTorch",
         package="torch",
         module="torch",
-        format="hf",
-        precisions=("fp32",),
+        devices={
+            "CPU": Reads("hf", ("fp32",)),
+            "CUDA": Reads("hf", ("fp16", "bf16")),
+            "XPU": Reads("hf", ("fp16", "bf16")),
+        },
+        best=("CUDA", "XPU", "CPU"),
     ),
     "fake": Engine(
         title="Fake (no model)",
         target="backends.fake:Fake",
         package="",
         module="",
-        format="none",
-        precisions=("30tps",),
+        devices={"CPU": Reads("none", ("30tps",))},
     ),
 }

@@ -35,6 +35,10 @@ class Loaded:
     library_version: str
     threads: int | None = None  # None where the engine does not tell
     notes: tuple[str, ...] = field(default=())  # anything a person should know
+    capacity: int | None = None  # tokens of prompt + answer there is room for; None: no fixed room
+    longest_prompt: int | None = None  # of those, None likewise
+    weights: dict[str, str | int | None] | None = None  # recipe, bytes, read_bytes as in metrics,
+    # where the engine makes them while loading; None: they are as they lie in the folder
 
 
 class Backend(ABC):

@@ -1,4 +1,4 @@
-"""ONNX Runtime GenAI: on the CPU, and on a GPU through DirectML where it was built with it."""
+"""ONNX Runtime GenAI: on the CPU, and on a GPU through DirectML (Windows, a package of its own)."""
 
 from __future__ import annotations
 
@@ -10,44 +10,56 @@ from typing import Any
 
 from backends.base import Backend, BackendError, Loaded, Options
 from backends.shared import check_prompt, cpu_name, explained
-
-PROVIDERS = {"CPU": "", "GPU": "dml"}
+from playground.devices.records import Device
+from playground.devices.windows import LocalRegistry, adapters
 
 
 class OnnxGenAI(Backend):
     """Its own step-by-step loop needs no thread: `append_tokens` is the prefill, then steps."""
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
-        if device not in PROVIDERS:
+        kind = device.partition(".")[0]
+        if kind not in ("CPU", "DML"):
             raise BackendError(
-                f"ONNX Runtime GenAI has no device {device} here.",
-                f"Choose one of {', '.join(PROVIDERS)}.",
+                f"ONNX Runtime GenAI has no device {device} here.", "Choose CPU or DML."
             )
         import onnxruntime_genai
 
         self._og = onnxruntime_genai
-        if PROVIDERS[device] == "dml" and not onnxruntime_genai.is_dml_available():
+        adapter = self._adapter(device) if kind == "DML" else None
+        with explained(model):
+            text = (model / "genai_config.json").read_text(encoding="utf-8")
+            self._about: dict[str, Any] = json.loads(text)["model"]
+            self._model = onnxruntime_genai.Model(self._config(model, adapter))
+        return self._loaded(device, adapter)
+
+    def _adapter(self, device: str) -> Device:
+        if not self._og.is_dml_available():
             raise BackendError(
                 "This ONNX Runtime GenAI was built without DirectML, so it cannot use the GPU.",
                 "On Windows, install onnxruntime-genai-directml instead; elsewhere use the CPU.",
             )
-        with explained(model):
-            text = (model / "genai_config.json").read_text(encoding="utf-8")
-            self._about: dict[str, Any] = json.loads(text)["model"]
-            self._model = onnxruntime_genai.Model(self._config(model, PROVIDERS[device]))
-        return self._loaded(device)
+        found, index = adapters(LocalRegistry()), int(device.partition(".")[2] or 0)
+        if index >= len(found):
+            raise BackendError(
+                f"Windows has no adapter {device} for DirectML.",
+                "Choose DML for the first of its adapters, or use the CPU.",
+            )
+        return found[index]
 
-    def _config(self, model: Path, provider: str) -> Any:
+    def _config(self, model: Path, adapter: Device | None) -> Any:
         config = self._og.Config(str(model))
-        if provider:
-            config.append_provider(provider)  # keeps the options the model was built with
-        else:
+        if adapter is None:
             config.clear_providers()
+        else:
+            config.append_provider("dml")  # keeps the options the model was built with
+            if adapter.luid:  # by its identity: an index may count others than we do
+                config.set_provider_option("dml", "luid", adapter.luid)
         return config
 
-    def _loaded(self, device: str) -> Loaded:
+    def _loaded(self, device: str, adapter: Device | None) -> Loaded:
         runs_on_cpu = self._model.device_type == "CPU"
-        if runs_on_cpu and device != "CPU":
+        if runs_on_cpu and adapter is not None:
             raise BackendError(
                 f"ONNX Runtime GenAI fell back from {device} to the CPU.",
                 "Prepare the model for DirectML, or use the CPU lane.",
@@ -56,10 +68,10 @@ class OnnxGenAI(Backend):
         self._resumes = runs_on_cpu
         settings = self._about["decoder"].get("session_options", {})
         return Loaded(
-            device_used="CPU" if runs_on_cpu else device,
-            device_name=cpu_name() if runs_on_cpu else "the first adapter of DirectML",
+            device_used="CPU" if adapter is None else device,
+            device_name=cpu_name() if adapter is None else adapter.full_name,
             library_version=_version(self._og.__version__),
-            threads=settings.get("intra_op_num_threads"),
+            threads=settings.get("intra_op_num_threads") if adapter is None else None,
         )
 
     def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:

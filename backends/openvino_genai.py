@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from backends.base import Backend, Loaded, Options
+from backends.base import Backend, BackendError, Loaded, Options
 from backends.shared import (
     OPENVINO_CPU,
+    CompileCache,
     Emit,
     check_prompt,
     explained,
@@ -25,7 +26,9 @@ NPU_ON_CPU_PROPERTIES = {
     "NPUW_DEVICES": "CPU",
     "NPUW_ONLINE_PIPELINE": "NONE",
 }
-NPU_ANSWER = 64  # the least room for an answer; static room is prompt + answer
+# Its room is MAX_PROMPT_LEN + MIN_RESPONSE_LEN tokens for prompt and answer together; a shorter
+# prompt leaves more of it to the answer.
+LEAST_ANSWER = 64
 
 
 class OpenVinoGenAI(Backend):
@@ -38,22 +41,28 @@ class OpenVinoGenAI(Backend):
         self._openvino, self._genai = openvino, openvino_genai
         used = "CPU" if device == NPU_ON_CPU else device
         name = openvino_device_name(openvino.Core(), used)
+        static = device.startswith("NPU")
+        self._longest_prompt = max(capacity - LEAST_ANSWER, 1) if static else None
+        cache = CompileCache(device)
         with explained(model):
             self._vocabulary = vocabulary(model)
             target = "NPU" if device == NPU_ON_CPU else device
-            properties = self._properties(device, capacity)
+            properties = self._properties(device) | cache.properties
             self._pipeline = openvino_genai.LLMPipeline(str(model), target, **properties)
         self._streamer = _streamer_class(openvino_genai)
+        stand_in = ("The NPU's pipeline, computed on the CPU.",) if device == NPU_ON_CPU else ()
         return Loaded(
             device_used=used,
             device_name=name,
             library_version=openvino_genai.__version__,
-            notes=("The NPU's pipeline, computed on the CPU.",) if device == NPU_ON_CPU else (),
+            notes=stand_in + cache.notes(),
+            capacity=capacity if static else None,
+            longest_prompt=self._longest_prompt,
         )
 
-    def _properties(self, device: str, capacity: int) -> dict[str, Any]:
-        if device.startswith("NPU"):
-            room = {"MAX_PROMPT_LEN": capacity, "MIN_RESPONSE_LEN": NPU_ANSWER}
+    def _properties(self, device: str) -> dict[str, Any]:
+        if self._longest_prompt:
+            room = {"MAX_PROMPT_LEN": self._longest_prompt, "MIN_RESPONSE_LEN": LEAST_ANSWER}
             return room | (NPU_ON_CPU_PROPERTIES if device == NPU_ON_CPU else {})
         # What LLMPipeline takes by itself (get_latency_oriented_scheduler_config in its
         # utils.cpp), but for the prefix cache: with it a repeated prompt costs no prefill.
@@ -67,6 +76,12 @@ class OpenVinoGenAI(Backend):
         import numpy as np
 
         check_prompt(prompt, self._vocabulary)
+        if self._longest_prompt and len(prompt) > self._longest_prompt:
+            raise BackendError(
+                f"The prompt has {len(prompt):,} tokens; the NPU's pipeline was loaded with room "
+                f"for {self._longest_prompt:,}.",
+                "Shorten the prompt.",
+            )
         ids = np.array([prompt], dtype=np.int64)
         tensor = self._openvino.Tensor
         inputs = self._genai.TokenizedInputs(tensor(ids), tensor(np.ones_like(ids)))

@@ -10,6 +10,7 @@ from backends.base import Backend, Loaded, Options
 from backends.pytorch import transformers_stream
 from backends.shared import OPENVINO_CPU, explained, openvino_device_name
 
+# The seed's. Without a cache each load on the GPU compiles anew.
 OV_CONFIG = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "CACHE_DIR": ""}
 
 

@@ -7,35 +7,76 @@ from pathlib import Path
 from typing import Any
 
 from backends.base import Backend, BackendError, Loaded, Options
-from backends.shared import Emit, check_prompt, cpu_name, explained, stream
+from backends.shared import TRUST_REMOTE_CODE, Emit, check_prompt, cpu_name, explained, stream
 
 
 class PyTorch(Backend):
-    """`AutoModelForCausalLM` as it comes, in 32-bit floats on the CPU."""
+    """`AutoModelForCausalLM` as it comes; on the CPU in 32-bit floats."""
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
-        if (device, precision) != ("CPU", "fp32"):
-            raise BackendError(
-                f"The PyTorch lane does not run on {device} at {precision}.",
-                "Use pytorch:CPU:fp32.",
-            )
         with explained(model):
             import torch
             import transformers
 
+            where = torch_device(torch, device, precision)
             loader = transformers.AutoModelForCausalLM
+            dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
             self._model = loader.from_pretrained(
-                str(model), dtype=torch.float32, local_files_only=True
+                str(model),
+                dtype=dtype[precision],
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=TRUST_REMOTE_CODE,
             ).eval()
+            self._model.to(where)
+        used = self._model.device
+        kind = str(used.type).upper()
+        on_cpu = kind == "CPU"
         return Loaded(
-            device_used=str(self._model.device.type).upper(),
-            device_name=cpu_name(),
+            device_used=kind if on_cpu else f"{kind}.{used.index or 0}",
+            device_name=cpu_name()
+            if on_cpu
+            else getattr(torch, used.type).get_device_name(used.index),
             library_version=f"{torch.__version__} (transformers {transformers.__version__})",
-            threads=torch.get_num_threads(),
+            threads=torch.get_num_threads() if on_cpu else None,
+            weights=weights_of(self._model, precision),
         )
 
     def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
         return transformers_stream(self._model, prompt, options)
+
+
+def torch_device(torch: Any, device: str, precision: str) -> Any:
+    """torch.device of a lane's device; BackendError when this torch cannot use it."""
+    kind, _, index = device.partition(".")
+    if kind == "CPU" and precision == "fp32":
+        return torch.device("cpu")
+    if kind in ("CUDA", "XPU") and precision in ("fp16", "bf16"):
+        module = getattr(torch, kind.lower(), None)
+        if module is not None and module.is_available() and int(index or 0) < module.device_count():
+            return torch.device(kind.lower(), int(index or 0))
+        raise BackendError(
+            f"This PyTorch ({torch.__version__}) finds no device {device}.",
+            "Install the PyTorch build for it (pytorch.org), or use pytorch:CPU:fp32.",
+        )
+    raise BackendError(
+        f"The PyTorch lane does not run on {device} at {precision}.", "Use pytorch:CPU:fp32."
+    )
+
+
+def weights_of(model: Any, recipe: str) -> dict[str, str | int | None]:
+    """What was loaded, which need not be what lies in the folder: recipe, bytes, and the bytes
+    that one token reads (a table of embeddings of its own is only looked up in)."""
+    sizes = {each.data_ptr(): each.nbytes for each in model.parameters()}
+    looked_up = model.get_input_embeddings().weight
+    head = model.get_output_embeddings()
+    tied = head is not None and head.weight.data_ptr() == looked_up.data_ptr()
+    total = sum(sizes.values())
+    return {
+        "recipe": recipe,
+        "bytes": total,
+        "read_bytes": total - (0 if tied else looked_up.nbytes),
+    }
 
 
 def transformers_stream(model: Any, prompt: Sequence[int], options: Options) -> Iterator[int]:
@@ -48,7 +89,7 @@ def transformers_stream(model: Any, prompt: Sequence[int], options: Options) -> 
         streamer = _Streamer(emit)
         torch.manual_seed(options.seed)
         with torch.inference_mode():
-            ids = torch.tensor([prompt])
+            ids = torch.tensor([prompt], device=model.device)
             model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),

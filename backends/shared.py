@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
@@ -19,6 +20,8 @@ Emit = Callable[[int], bool]  # hand over one id; False: nobody wants more, stop
 # A CPU with bf16 units would compute in bf16 by default, an AI PC's has none: there SmolLM2 in
 # int8 says Paris, here with Optimum "L'Étoile". Decode is as fast either way; prefill loses 15 %.
 OPENVINO_CPU = {"INFERENCE_PRECISION_HINT": "f32"}
+# A model's own code is run only when the person who started the program said so.
+TRUST_REMOTE_CODE = os.environ.get("AIPC_TRUST_REMOTE_CODE") == "1"
 NO_MEMORY = re.compile(r"bad.?alloc|(not enough|out of|insufficient) memory|cannot allocate", re.I)
 
 
@@ -86,6 +89,30 @@ def explained(model: Path) -> Iterator[None]:
             f"The model in {model} cannot be loaded.",
             "Prepare the model again; the log has the engine's own words.",
         ) from error
+
+
+class CompileCache:
+    """OpenVINO's cache of models compiled for the GPU and the NPU, which can take minutes. On the
+    CPU it gains nothing. AIPC_CACHE is where the program keeps such things."""
+
+    def __init__(self, device: str) -> None:
+        home = os.environ.get("AIPC_CACHE")
+        wanted = home and not device.startswith("CPU")
+        self._folder = Path(home) / "openvino" / device if home and wanted else None
+        self._before = self._files()
+
+    @property
+    def properties(self) -> dict[str, str]:
+        return {"CACHE_DIR": str(self._folder)} if self._folder else {}
+
+    def notes(self) -> tuple[str, ...]:
+        """Whether this load compiled: its time is then not that of the next one."""
+        if self._files() - self._before:
+            return ("Compiled in this load; the next one takes it from the cache.",)
+        return ()
+
+    def _files(self) -> set[Path]:
+        return set(self._folder.rglob("*")) if self._folder and self._folder.is_dir() else set()
 
 
 def openvino_device_name(core: Any, device: str) -> str:

@@ -39,7 +39,7 @@ def decode(arena: Arena, name: str, pairs: int) -> list[Row]:
     lane = parse(name)
     run(arena, lane, 16)  # makes what is missing
     prompt = tokenizer_of(lane, DEFAULT_MODEL).ids(PROMPT)
-    folder = lane_folder(DEFAULT_MODEL, lane.engine.format, lane.precision)
+    folder = lane_folder(DEFAULT_MODEL, lane.format, lane.precision)
     rates: list[tuple[float, float]] = []
     itself: list[tuple[float, float]] = []
     for _ in range(pairs):

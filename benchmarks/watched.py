@@ -63,7 +63,7 @@ def measure(
     """Two pairs with one set of processes, which end with the stack."""
     lane = parse(name)
     prompt = tokenizer_of(lane, DEFAULT_MODEL).ids(PROMPT)
-    folder = lane_folder(DEFAULT_MODEL, lane.engine.format, lane.precision)
+    folder = lane_folder(DEFAULT_MODEL, lane.format, lane.precision)
     with one_core():  # OpenVINO takes as many threads as it sees cores while loading
         bare = stack.enter_context(Bare(lane.backend, folder))
         address, process = stack.enter_context(server([name, *REPLAYED]))

@@ -22,6 +22,7 @@ from playground.record import IN_TURN, LaneRun, Request
 
 SETTLE_S = 0.5  # between lanes in turn: thread pools of the last engine stop spinning
 STATES_HZ = 8
+LEAST_ANSWER = 64  # that engines with a fixed room keep free for it
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Run:
     def begin(self) -> None:
         """Raises BadInput when the prompt is already known to be too long."""
         for lane in self.lanes:
-            if not lane.needs_model or models.is_ready(self.request.model, "hf", "fp32"):
+            if not lane.needs_model or models.tokenizer_folder(self.request.model):
                 with contextlib.suppress(PreparationError):  # it comes again, as the lane's error
                     self._tokenise(tokenizer_of(lane, self.request.model))
         for run in self.lanes.values():
@@ -137,9 +138,10 @@ class Run:
 
     def _make_lane_ready(self, run: LaneRun) -> None:
         try:
-            run.host.make_ready(self.request.model)
+            run.host.make_ready(self.request.model, self._room)
             run.tokenizer = tokenizer_of(run.lane, self.request.model)
             run.prompt, run.tokenise_ns = self._tokenise(run.tokenizer)
+            run.check_room()
         except BadInput as error:
             self.error = error
             run.fail(error)
@@ -147,6 +149,10 @@ class Run:
             run.fail(error)
         except Exception as error:
             self._fault(run, error)
+
+    def _room(self, tokenizer: Tokenizer) -> int:
+        """How many tokens prompt and answer may come to; BadInput when the prompt is too long."""
+        return len(self._tokenise(tokenizer)[0]) + max(self.request.max_new_tokens, LEAST_ANSWER)
 
     def _tokenise(self, tokenizer: Tokenizer) -> tuple[list[int], int]:
         """The prompt's ids, made once for all lanes that share a tokenizer, and the time it took.

@@ -124,7 +124,7 @@ def prepare(options: argparse.Namespace) -> int:
         try:
             folder = models.prepare(
                 model,
-                lane.engine.format,
+                lane.format,
                 lane.precision,
                 partial(lines.show, lane),
             )

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playground import lanes, models
-from playground.errors import PlaygroundError, PreparationError, Unavailable, WorkerError
+from playground import lanes, models, npu_environment
+from playground.errors import BadInput, PlaygroundError, PreparationError, Unavailable, WorkerError
 from playground.home import home
 from playground.lanes import Lane
 from playground.models import Stage
@@ -21,6 +23,11 @@ from playground.prompt import ByteTokenizer, ChatTokenizer, Tokenizer
 
 # Unrelated to any prompt: the warm-up is to bring code and weights into memory, no more.
 WARM_UP_TEXT = "Seven grey herons stood in the shallow river."
+# Tokens of prompt and answer that an engine with static shapes makes room for while it loads: each
+# is compiled anew, so there are few. The middle one unless a prompt asks for more.
+ROOMS = (256, 1024, 4096)
+Room = Callable[[Tokenizer], int]  # what a run needs, when its tokenizer is known
+NO_TEMPLATE = "A base model without a chat template: it goes on with the prompt as plain text."
 IDLE = Stage("idle", None, "")
 READY = Stage("ready", None, "")
 
@@ -36,7 +43,7 @@ class Host:
         self.error: PlaygroundError | None = None
         self.loaded: dict[str, Any] = {}  # what the worker told after loading
         self.weights: dict[str, Any] = {"recipe": None, "bytes": None, "read_bytes": None}
-        self.worker = Worker(lane.engine.target, log_file(lane))
+        self.worker = worker_of(lane)
         self._devices = devices  # held while an engine works, so that no load disturbs a run
         self._model: str | None = None
         self._start = 0  # the worker's start in which the model was loaded
@@ -47,9 +54,16 @@ class Host:
         self._runs = 0  # that need it now
         self._counting = threading.Lock()
 
-    def is_ready(self, model: str) -> bool:
+    def is_ready(self, model: str, room: Room | None = None) -> bool:
+        """Whether it can answer at once; `room`: for as many tokens."""
         same_process = self.worker.alive and self._start == self.worker.starts
-        return same_process and self._model == model and bool(self.loaded)
+        if not (same_process and self._model == model and self.loaded):
+            return False
+        capacity = self.loaded.get("capacity")
+        if capacity is None or room is None:
+            return True
+        tokenizer = tokenizer_of(self.lane, model)
+        return bool(capacity >= room_for(room(tokenizer), tokenizer.context))
 
     def can_join(self, model: str) -> bool:
         """Whether a run now would wait for a load at most, not for a model to be made."""
@@ -69,23 +83,25 @@ class Host:
     def stage(self, stage: Stage) -> None:
         self._stage = stage
 
-    def make_ready(self, model: str, in_background: bool = False) -> None:
-        """Prepare, load and warm up whatever is not yet so.
+    def make_ready(
+        self, model: str, room: Room | None = None, *, in_background: bool = False
+    ) -> None:
+        """Prepare, load and warm up whatever is not yet so, with room for as many tokens.
 
         Raises Unavailable or PreparationError when this machine cannot have the lane, WorkerError
         when its engine fails; the stage then says so until the next try.
         """
         with self._busy:
             self._cancel.clear()
-            if self.is_ready(model) or (in_background and self._leaving):
+            if self.is_ready(model, room) or (in_background and self._leaving):
                 return
             if self._closed:
                 raise models.Cancelled
             self.error = None
             try:
-                self._load(model)
+                self._load(model, room)
                 self.stage = READY
-            except models.Cancelled:
+            except (models.Cancelled, BadInput):  # called off; a prompt that is too long
                 self.stage = IDLE
                 raise
             except PlaygroundError as error:
@@ -139,39 +155,42 @@ class Host:
                 self.worker.close()
                 self.loaded, self._model, self.stage, self.error = {}, None, IDLE, None
 
-    def _load(self, model: str) -> None:
+    def _load(self, model: str, room: Room | None) -> None:
         lane = self.lane
         found = lanes.status(lane, model)
         if found.status in ("not-installed", "unavailable"):
             raise Unavailable(found.reason, found.fix)
         folder = ""
         if lane.needs_model:
-            folder = str(
-                models.prepare(
-                    model, lane.engine.format, lane.precision, self._report, self._cancel
-                )
-            )
-            self.weights = models.weights(model, lane.engine.format, lane.precision) or self.weights
+            what = (model, lane.format, lane.precision)
+            folder = str(models.prepare(*what, self._report, self._cancel))
+            self.weights = models.weights(*what) or self.weights
         tokenizer = tokenizer_of(lane, model)
+        capacity = tokenizer.context
+        if lane.reads.fixed_room:
+            capacity = room_for(room(tokenizer) if room else ROOMS[1], tokenizer.context)
         self.stage = Stage("wait", None, "the engines to be free")
         with self._devices, models.paused():
             if self._cancel.is_set():
                 raise models.Cancelled
             self.stage = Stage("load", None, lane.engine.title)
-            if self._model not in (None, model):
-                self.worker.close()  # a fresh process returns all memory of the other model
+            if self._model is not None:
+                self.worker.close()  # a fresh process returns all memory of what it held
             self.loaded = {}
             for event in self.worker.ask(
                 "load",
                 model=folder,
                 device=lane.device,
                 precision=lane.precision,
-                capacity=tokenizer.context,
+                capacity=capacity,
                 warm_up=tokenizer.ids(WARM_UP_TEXT),
             ):
                 if event["event"] != "loaded":
                     raise WorkerError("Loading was stopped.", "Run it again.")
                 self.loaded = {k: v for k, v in event.items() if k not in ("id", "event")}
+            self.weights = self.loaded.get("weights") or self.weights
+            if not tokenizer.has_template and lane.needs_model:
+                self.loaded["notes"] = [*self.loaded.get("notes", ()), NO_TEMPLATE]
             self._model, self._start = model, self.worker.starts
 
     def _report(self, stage: Stage) -> None:
@@ -214,6 +233,21 @@ class Hosts:
             host.close()
 
 
+def worker_of(lane: Lane) -> Worker:
+    """Its worker, not yet started, on the Python that has its library."""
+    python, environment = sys.executable, {"AIPC_CACHE": str(home() / "cache")}
+    if lane.engine.own_environment:
+        python = str(npu_environment.python())
+        environment |= npu_environment.environment()
+    return Worker(lane.engine.target, log_file(lane), python=python, environment=environment)
+
+
+def room_for(tokens: int, context: int) -> int:
+    """The smallest of ROOMS that holds so many tokens, or else the largest; never more than the
+    model's context."""
+    return min(next((room for room in ROOMS if room >= tokens), ROOMS[-1]), context)
+
+
 def log_file(lane: Lane) -> Path:
     """Where the worker of a lane writes its stderr."""
     return home() / "logs" / f"worker-{lane.name.replace(':', '-')}.log"
@@ -226,5 +260,12 @@ def tokenizer_of(lane: Lane, model: str) -> Tokenizer:
     """The tokenizer whose ids the lane takes; the model's source folder must be there."""
     key = model if lane.needs_model else ""
     if key not in _tokenizers:
-        _tokenizers[key] = ChatTokenizer(models.source_folder(model)) if key else ByteTokenizer()
+        _tokenizers[key] = chat_tokenizer(model) if key else ByteTokenizer()
     return _tokenizers[key]
+
+
+def chat_tokenizer(model: str) -> ChatTokenizer:
+    folder = models.tokenizer_folder(model)
+    if folder is None:  # it was removed a moment ago
+        raise PreparationError(f"{models.title(model)} has no tokenizer yet.", "Run it again.")
+    return ChatTokenizer(folder)

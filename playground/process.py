@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 class Worker:
     """One child process and the requests to it, one at a time.
 
-    target: "module:Class" of the backend; log_file: where its stderr goes, truncated at each start.
+    target: "module:Class" of the backend; log_file: where its stderr goes, truncated at each start;
+    environment: beside the parent's own.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Worker:
         log_file: Path,
         *,
         python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
         token_patience_s: float = TOKEN_PATIENCE_S,
         start_patience_s: float = START_PATIENCE_S,
     ) -> None:
@@ -50,6 +52,7 @@ class Worker:
         self.pid: int | None = None  # as the worker tells it: on Windows not the launcher's
         self.starts = 0  # how often a process was started: a changed number means nothing is loaded
         self._python = python
+        self._environment = dict(environment or {})
         self._token_patience_s = token_patience_s
         self._start_patience_s = start_patience_s
         self._popen: subprocess.Popen[bytes] | None = None
@@ -154,7 +157,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=child_environment(),
+                env=child_environment() | self._environment,
                 cwd=self.log_file.parent,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows only
             )

@@ -98,11 +98,21 @@ class LaneRun:
         if self.status == "running":
             self.host.worker.stop()
 
+    def check_room(self) -> None:
+        """Raises PlaygroundError when the prompt is too long for a lane whose room is fixed."""
+        longest = self.host.loaded.get("longest_prompt")
+        if longest is not None and len(self.prompt) > longest:
+            raise PlaygroundError(
+                f"The prompt has {len(self.prompt):,} tokens; this lane takes {longest:,} at most.",
+                "Shorten the prompt, or choose a lane on the CPU or the GPU.",
+            )
+
     def generate(self) -> None:
         """Send the prompt and gather the answer until it ends, however it ends."""
         tokenizer = self.tokenizer
         assert tokenizer is not None
-        room = tokenizer.context - len(self.prompt)
+        capacity = self.host.loaded.get("capacity") or tokenizer.context
+        room = min(tokenizer.context, capacity) - len(self.prompt)
         wanted = self._request.max_new_tokens
         options = Options(
             max_new_tokens=min(wanted, room),
@@ -182,6 +192,7 @@ class LaneRun:
             "weights": self.host.weights,
             "library_version": loaded.get("library_version"),
             "threads": loaded.get("threads"),
+            "capacity": loaded.get("capacity"),
             "model": model if lane.needs_model else "none",
             "mode": self._request.mode,
             "warm": loaded.get("warm"),

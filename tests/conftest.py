@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backends import ENGINES, Engine
+from backends import ENGINES, Engine, Reads
 from playground import models
 from playground.arena import Arena
 from playground.lanes import Lane, default_lanes
@@ -43,7 +43,7 @@ def prepared(models_home: Path) -> Callable[[str, str], Path]:
 def default_models(models_home: Path, prepared: Callable[[str, str], Path]) -> Path:
     """The data folder in which every default lane has what it reads."""
     for lane in default_lanes():
-        prepared(lane.engine.format, lane.precision)
+        prepared(lane.format, lane.precision)
     return models_home
 
 
@@ -69,7 +69,9 @@ def misbehaving(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Lane]:
     """`misbehaving("Hangs")` is a lane on that backend of tests.misbehaving."""
 
     def lane(name: str) -> Lane:
-        engine = Engine(name, f"tests.misbehaving:{name}", "", "", "none", ("none",))
+        engine = Engine(
+            name, f"tests.misbehaving:{name}", "", "", {"CPU": Reads("none", ("none",))}
+        )
         monkeypatch.setitem(ENGINES, name.lower(), engine)
         return Lane(name.lower(), "CPU", "none")
 

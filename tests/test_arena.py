@@ -26,6 +26,7 @@ RECORD = [
     "weights",
     "library_version",
     "threads",
+    "capacity",
     "model",
     "mode",
     "warm",

