@@ -72,11 +72,11 @@ class LocalRegistry:
 
 def scan(registry: Registry) -> tuple[Hardware, ...]:
     """Every GPU and NPU that is plugged in."""
-    return tuple(hardware for _, hardware in _present(registry))
+    return tuple(hardware for _, hardware, here in _ever_seen(registry) if here)
 
 
-def _present(registry: Registry) -> Iterator[tuple[str, Hardware]]:
-    """With the VideoID of each, in lower case; "" where it has none."""
+def _ever_seen(registry: Registry) -> Iterator[tuple[str, Hardware, bool]]:
+    """Its VideoID in lower case ("" for none), itself, and whether it is plugged in."""
     for bus in BUSES:
         for device in registry.keys(rf"{ENUM}\{bus}"):
             for instance in registry.keys(rf"{ENUM}\{bus}\{device}"):
@@ -84,7 +84,8 @@ def _present(registry: Registry) -> Iterator[tuple[str, Hardware]]:
                 hardware = _hardware(registry, name)
                 if hardware is not None:
                     parameters = registry.values(rf"{ENUM}\{name}\Device Parameters")
-                    yield str(parameters.get("videoid", "")).lower(), hardware
+                    video = str(parameters.get("videoid", "")).lower()
+                    yield video, hardware, registry.state(name) is not None
 
 
 def _hardware(registry: Registry, instance: str) -> Hardware | None:
@@ -95,7 +96,7 @@ def _hardware(registry: Registry, instance: str) -> Hardware | None:
     base = re.search(r"CC_([0-9A-F]{2})", " ".join(node.get("compatibleids") or ()), re.I)
     kind = CLASSES.get(str(node.get("classguid", "")).lower())
     kind = kind or (pci_kind(vendor, device, int(base[1], 16) if base else None) if ids else None)
-    if kind is None or (state := registry.state(instance)) is None:
+    if kind is None:
         return None
     driver = registry.values(rf"{CLASS}\{node['driver']}") if node.get("driver") else {}
     maker = str(driver.get("providername", ""))
@@ -108,11 +109,11 @@ def _hardware(registry: Registry, instance: str) -> Hardware | None:
         name=driver["driverdesc"] if driver.get("driverdesc") and not stand_in else unnamed,
         pci_id=f"{vendor:04x}:{device:04x}" if ids else None,
         driver=driver.get("driverversion"),
-        problem="no-driver" if stand_in or not driver else _problem(state),
+        problem="no-driver" if stand_in or not driver else _problem(registry.state(instance)),
     )
 
 
-def _problem(state: int) -> str:
+def _problem(state: int | None) -> str:
     if state in NO_DRIVER:
         return "no-driver"
     if state == DISABLED:
@@ -126,7 +127,10 @@ def adapters(registry: Registry) -> tuple[Device, ...]:
 
     As far as is known an NPU has no entry here; if one had, its device or its feature level tells.
     """
-    kinds = {video: hardware.kind for video, hardware in _present(registry)}
+    kinds = {
+        video: hardware.kind if here and not hardware.problem else "none"
+        for video, hardware, here in _ever_seen(registry)
+    }
     entries = {key.lower(): registry.values(rf"{DIRECTX}\{key}") for key in registry.keys(DIRECTX)}
     seen = [_number(entry.get("lastseen")) for entry in entries.values()]
     last = _number(registry.values(DIRECTX).get("lastseen")) or max(seen, default=0)
@@ -135,7 +139,7 @@ def adapters(registry: Registry) -> tuple[Device, ...]:
         for key, entry in entries.items()
         if _is_gpu(entry)
         # One that is no longer there keeps its entry, but is no longer seen.
-        and kinds.get(key, "GPU" if _number(entry.get("lastseen")) >= last else "gone") == "GPU"
+        and kinds.get(key, "GPU" if _number(entry.get("lastseen")) >= last else "none") == "GPU"
     ]
     usable.sort(key=lambda entry: -_number(entry.get("dedicatedvideomemory")))
     return tuple(

@@ -1,0 +1,113 @@
+"""Machines that are not at hand, as sysfs trees and registries: stubs, made after what owners of
+such machines published (lspci, Device Manager, registry exports). No hardware has confirmed them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from playground.devices import windows
+
+INTEL, NVIDIA, AMD = 0x8086, 0x10DE, 0x1002
+DISPLAY = "{4d36e968-e325-11ce-bfc1-08002be10318}"
+ACCELERATOR = "{F01A9D53-3FF6-48D2-9F97-C8A7004BE10C}"
+
+
+class StubLinux:
+    """A root folder with the parts of /sys, /proc and /usr/share that are read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.write("proc/sys/kernel/osrelease", "6.11.0-29-generic")
+        (root / "sys/bus/pci/drivers").mkdir(parents=True)
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(f"{text}\n", encoding="utf-8")
+
+    def plug_in(
+        self, address: str, code: int, vendor: int, device: int, driver: str = "", node: str = ""
+    ) -> None:
+        """code: the PCI class, 0x030000 for a display; node: "accel/accel0", "drm/renderD128"."""
+        folder = f"sys/bus/pci/devices/{address}"
+        for name, number in (("class", code), ("vendor", vendor), ("device", device)):
+            self.write(f"{folder}/{name}", f"0x{number:04x}")
+        if driver:
+            target = self.root / "sys/bus/pci/drivers" / driver
+            target.mkdir(exist_ok=True)
+            (self.root / folder / "driver").symlink_to(target, target_is_directory=True)
+        if node:
+            (self.root / folder / node).mkdir(parents=True)
+
+
+class StubRegistry:
+    """Keys as a dict of dicts; states by instance, 0 unless told; None is unplugged."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.states: dict[str, int | None] = {}
+
+    def keys(self, path: str) -> list[str]:
+        inside = [each[len(path) + 1 :] for each in self.entries if each.startswith(f"{path}\\")]
+        return list(dict.fromkeys(each.partition("\\")[0] for each in inside))
+
+    def values(self, path: str) -> Mapping[str, Any]:
+        return self.entries.get(path, {})
+
+    def state(self, instance: str) -> int | None:
+        return self.states.get(instance, 0)
+
+    def plug_in(
+        self,
+        vendor: int,
+        device: int,
+        pci_class: str,
+        driver: tuple[str, str, str] | None,
+        *,
+        setup_class: str = DISPLAY,
+        video: str = "",
+        state: int | None = 0,
+    ) -> None:
+        """driver: its description, version and maker."""
+        instance = rf"PCI\VEN_{vendor:04X}&DEV_{device:04X}&SUBSYS_22128086&REV_08\3&11583659&0&10"
+        node: dict[str, Any] = {
+            "devicedesc": "@oem1.inf,%name%;Multimedia Video Controller",
+            "compatibleids": [rf"PCI\VEN_{vendor:04X}&CC_{pci_class}", rf"PCI\CC_{pci_class}"],
+        }
+        if driver:
+            number = len([each for each in self.entries if each.startswith(windows.CLASS)])
+            node |= {"classguid": setup_class, "driver": rf"{setup_class}\{number:04d}"}
+            named = dict(zip(("driverdesc", "driverversion", "providername"), driver, strict=True))
+            self.entries[rf"{windows.CLASS}\{setup_class}\{number:04d}"] = named
+        self.entries[rf"{windows.ENUM}\{instance}"] = node
+        self.entries[rf"{windows.ENUM}\{instance}\Device Parameters"] = {"videoid": video}
+        self.states[instance] = state
+
+    def adapter(self, video: str, description: str, vendor: int, luid: int, **values: Any) -> None:
+        """One that Direct3D knows, with a driver 32.0.101.6874, seen at the last start."""
+        entry = {"description": description, "vendorid": vendor, "adapterluid": luid}
+        seen = {"lastseen": 900, "driverversion": 0x0020_0000_0065_1ADA, "softwareadapter": 0}
+        self.entries[rf"{windows.DIRECTX}\{video}"] = {**entry, **seen, **values}
+
+
+def laptop() -> StubRegistry:
+    """A Windows laptop: Intel GPU and NPU, an NVIDIA GPU, and an AMD one that was docked once."""
+    machine = StubRegistry()
+    intel = ("Intel(R) Arc(TM) Graphics", "32.0.101.6874", "Intel Corporation")
+    machine.plug_in(INTEL, 0x7D55, "0300", intel, video="{AAAA}")
+    nvidia = ("NVIDIA GeForce RTX 4060 Laptop GPU", "32.0.15.6614", "NVIDIA")
+    machine.plug_in(NVIDIA, 0x28E0, "0302", nvidia, video="{bbbb}")
+    npu = ("Intel(R) AI Boost", "32.0.100.4239", "Intel Corporation")
+    machine.plug_in(INTEL, 0x7D1D, "1200", npu, setup_class=ACCELERATOR, video="{cccc}")
+    docked = ("AMD Radeon RX 7600", "32.0.21041.1000", "Advanced Micro Devices, Inc.")
+    machine.plug_in(AMD, 0x7480, "0300", docked, video="{dddd}", state=None)
+    machine.entries[windows.DIRECTX] = {"lastseen": 900}
+    machine.adapter("{aaaa}", intel[0], INTEL, 0xE2CA, dedicatedvideomemory=128 << 20)
+    machine.adapter("{bbbb}", nvidia[0], NVIDIA, 0x1_0000_F3A1, dedicatedvideomemory=8 << 30)
+    machine.adapter("{cccc}", npu[0], INTEL, 0x1030D)
+    machine.adapter("{dddd}", docked[0], AMD, 0x22222)
+    machine.adapter("{eeee}", "Microsoft Basic Render Driver", 0x1414, 0x17034, softwareadapter=1)
+    machine.entries[windows.DIRECTX + r"\UserGpuPreferences"] = {}
+    return machine
