@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.base import Backend, BackendError, Loaded, Options
-from backends.shared import TRUST_REMOTE_CODE, Emit, check_prompt, cpu_name, explained, stream
+from backends.shared import Emit, check_prompt, cpu_name, explained, stream, trust_remote_code
 
 
 class PyTorch(Backend):
@@ -26,7 +26,7 @@ class PyTorch(Backend):
                 dtype=dtype[precision],
                 local_files_only=True,
                 use_safetensors=True,
-                trust_remote_code=TRUST_REMOTE_CODE,
+                trust_remote_code=trust_remote_code(),
             ).eval()
             self._model.to(where)
         used = self._model.device

@@ -20,9 +20,13 @@ Emit = Callable[[int], bool]  # hand over one id; False: nobody wants more, stop
 # A CPU with bf16 units would compute in bf16 by default, an AI PC's has none: there SmolLM2 in
 # int8 says Paris, here with Optimum "L'Étoile". Decode is as fast either way; prefill loses 15 %.
 OPENVINO_CPU = {"INFERENCE_PRECISION_HINT": "f32"}
-# A model's own code is run only when the person who started the program said so.
-TRUST_REMOTE_CODE = os.environ.get("AIPC_TRUST_REMOTE_CODE") == "1"
 NO_MEMORY = re.compile(r"bad.?alloc|(not enough|out of|insufficient) memory|cannot allocate", re.I)
+
+
+def trust_remote_code() -> bool:
+    """Whether code that a model's folder brings along may run: only the person who started the
+    program can say so."""
+    return os.environ.get("AIPC_TRUST_REMOTE_CODE") == "1"
 
 
 def stream(work: Callable[[Emit], object]) -> Iterator[int]:

@@ -6,6 +6,8 @@ import importlib.metadata
 import json
 from pathlib import Path
 
+from backends.shared import trust_remote_code
+
 TITLES = {
     "tokenizer": "prompts",
     "hf": "Hugging Face",
@@ -34,13 +36,14 @@ def command(format: str, precision: str, source: Path, target: Path, scratch: Pa
         if precision == "int4":
             options += _openvino_int4(format, source)
         where = ["-m", str(source), "--cache_dir", str(scratch / "hub"), str(target)]
+        options += ["--trust-remote-code"] if trust_remote_code() else []
         return ["optimum.commands.optimum_cli", "export", "openvino", *options, *where]
     where = ["-i", str(source), "-o", str(target), "-c", str(scratch / "hub")]
     provider = "dml" if format == "onnx-dml" else "cpu"
     command = ["onnxruntime_genai.models.builder", *where, "-p", precision, "-e", provider]
-    if precision == "int8":  # with zero points, as OpenVINO's int8: closer to the original
-        command += ["--extra_options", "is_symmetric=false"]
-    return command
+    extra = ["is_symmetric=false"] if precision == "int8" else []  # with zero points, as OpenVINO's
+    extra += ["hf_remote=true"] if trust_remote_code() else []
+    return [*command, "--extra_options", *extra] if extra else command
 
 
 def _openvino_int4(format: str, source: Path) -> list[str]:
