@@ -24,6 +24,8 @@ ONLY_CPU = Found(openvino=(CPU,))
 
 @pytest.fixture
 def linux(tmp_path: Path) -> StubLinux:
+    if sys.platform == "win32":
+        pytest.skip("needs symbolic links, which take rights there")
     return StubLinux(tmp_path)
 
 
@@ -78,7 +80,9 @@ DONE = "print('{\"done\": true}', flush=True); "
 
 
 def child(code: str) -> Probe:
-    return Probe("OpenVINO's GPU plugin", [sys.executable, "-c", code])
+    """Only one that never ends is waited for with little patience."""
+    patience_s = 1.0 if "sleep" in code else 60.0
+    return Probe("OpenVINO's GPU plugin", [sys.executable, "-c", code], patience_s=patience_s)
 
 
 @pytest.mark.parametrize(
@@ -96,19 +100,19 @@ def test_a_child_that_crashes_hangs_or_babbles_costs_its_own_answer(
     code: str, trouble: str
 ) -> None:
     bad = child(ANSWER + code) if "abort" in code else child(code)
-    found = probing.look({"openvino:CPU": child(ANSWER + DONE), "openvino:GPU": bad}, 1.0)
+    found = probing.look({"openvino:CPU": child(ANSWER + DONE), "openvino:GPU": bad})
     assert f"OpenVINO's GPU plugin {trouble}" in found.errors["openvino:GPU"]
     assert list(found.errors) == ["openvino:GPU"]
     assert found.openvino[0] == Device("GPU.0", "Arc"), "and what it told before is kept"
 
 
 def test_noise_around_an_answer_does_no_harm() -> None:
-    answer = probing.ask(child(f"print('{{hello'); {ANSWER}print('\\xff'); {DONE}"), 30.0)
+    answer = probing.ask(child(f"print('{{hello'); {ANSWER}print('\\xff'); {DONE}"))
     assert answer.error is None and [each.name for each in answer.devices] == ["GPU.0"]
 
 
 def test_a_python_that_is_not_there_is_told_in_a_sentence() -> None:
-    answer = probing.ask(Probe("The NPU library", ["no such python"]), 1.0)
+    answer = probing.ask(Probe("The NPU library", ["no such python"]))
     assert answer.error and answer.error.startswith("The NPU library cannot be asked: ")
 
 
@@ -117,7 +121,7 @@ def test_an_engine_s_prints_never_reach_the_answer(tmp_path: Path) -> None:
     (tmp_path / "onnxruntime_genai.py").write_text(noisy, encoding="utf-8")
     command = [sys.executable, "-P", str(probing.PROBE), "60", "onnx-genai"]
     own = {"PYTHONPATH": str(tmp_path)}
-    answer = probing.ask(Probe("a stub of ONNX Runtime GenAI", command, own), 60.0)
+    answer = probing.ask(Probe("a stub of ONNX Runtime GenAI", command, own))
     assert answer.lines == ({"answer": True}, {"done": True})
 
 

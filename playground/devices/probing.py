@@ -37,6 +37,7 @@ class Probe:
     title: str
     command: Sequence[str]
     environment: Mapping[str, str] | None = None
+    patience_s: float = PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,10 @@ def probes() -> dict[str, Probe]:
     return asked
 
 
-def look(probes: Mapping[str, Probe], patience_s: float = PATIENCE_S) -> Found:
+def look(probes: Mapping[str, Probe]) -> Found:
     """Ask all at once and put the answers together."""
     with ThreadPoolExecutor(max_workers=len(probes) or 1, thread_name_prefix="devices") as pool:
-        asked = {name: pool.submit(ask, probe, patience_s) for name, probe in probes.items()}
+        asked = {name: pool.submit(ask, probe) for name, probe in probes.items()}
         answers = {name: future.result() for name, future in asked.items()}
     openvino = [answers.get(f"openvino:{plugin}", Answer()) for plugin in PLUGINS]
     directml = answers.get("onnx-genai", Answer()).first("answer")
@@ -117,7 +118,7 @@ def look(probes: Mapping[str, Probe], patience_s: float = PATIENCE_S) -> Found:
     )
 
 
-def ask(probe: Probe, patience_s: float) -> Answer:
+def ask(probe: Probe) -> Answer:
     """What a child tells before it ends, crashes or is ended. Never raises."""
     try:
         process = subprocess.Popen(
@@ -132,13 +133,13 @@ def ask(probe: Probe, patience_s: float) -> Answer:
         log.warning("%s cannot be asked: %s", probe.title, error)
         return Answer(error=f"{probe.title} cannot be asked: {error.strerror}.")
     try:
-        out, complaints = process.communicate(timeout=patience_s)
+        out, complaints = process.communicate(timeout=probe.patience_s)
         trouble = None if process.returncode == 0 else f"failed ({exit_text(process.returncode)})"
     except subprocess.TimeoutExpired as late:
         kill_tree(process.pid)
         process.wait()
         out, complaints = late.stdout or b"", late.stderr or b""
-        trouble = f"did not answer within {patience_s:.0f} s"
+        trouble = f"did not answer within {probe.patience_s:.0f} s"
     lines = tuple(_lines(out))
     if trouble is None and not any("done" in line for line in lines):
         trouble = "gave no answer that can be read"

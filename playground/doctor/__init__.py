@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +52,18 @@ def _made(name: str, make: Callable[[], Any]) -> Any:
 
 def device_rows(found: devices.Found) -> Iterator[Row]:
     """What each engine finds, and a row with the reason where it finds nothing."""
-    for engine, probe, kinds, have in (
-        ("OpenVINO", "openvino", ("CPU", "GPU", "NPU"), found.openvino),
-        ("DirectML", "onnx-genai", ("DML",), found.dml),
-        ("PyTorch", "torch", ("CUDA", "XPU"), found.torch),
+    for engine, module, probe, kinds, have in (
+        ("OpenVINO", "openvino", "openvino", ("CPU", "GPU", "NPU"), found.openvino),
+        ("DirectML", "", "onnx-genai", ("DML",), found.dml),
+        ("PyTorch", "torch", "torch", ("CUDA", "XPU"), found.torch),
     ):
         for kind in kinds:
             mine = [each for each in have if each.name.partition(".")[0] == kind]
             for each in mine:
                 yield {"engine": engine, "device": each.name, **_about(each), "note": ""}
             if not mine:
-                error = found.errors.get(probe) or found.errors.get(f"{probe}:{kind}")
-                said = found.details.get(f"{probe}:{kind}")
-                note = " ".join(filter(None, [error, said])) or devices.why_not(kind)[0]
+                there = not module or find_spec(module) is not None
+                note = _trouble(found, probe, kind) if there else f"{engine} is not installed."
                 yield {"engine": engine, "device": kind, **_about(None), "note": note}
     note = (
         found.errors.get("npu-library")
@@ -74,6 +74,13 @@ def device_rows(found: devices.Found) -> Iterator[Row]:
         }[found.npu_library]
     )
     yield {"engine": "NPU library", "device": "NPU", **_about(None), "note": note}
+
+
+def _trouble(found: devices.Found, probe: str, kind: str) -> str:
+    """Why an engine has no such device, and what it said itself."""
+    error = found.errors.get(probe) or found.errors.get(f"{probe}:{kind}")
+    said = found.details.get(f"{probe}:{kind}", "")
+    return f"{error or devices.why_not(kind)[0]} {said}".strip()
 
 
 def _about(device: devices.Device | None) -> Row:

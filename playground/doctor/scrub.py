@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 HOME, USER, HOST, HIDDEN = "~", "[user]", "[host]", "[hidden]"
-SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASSW|PWD$|API_?KEY|CREDENTIAL", re.I)
+SECRET_NAMES = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASS|API_?KEY)(?:_|$)", re.I)
 # What anybody's looks like, however it came into a text.
 CREDENTIALS = r"(?<=://)[^\s/@]+@"
 TOKENS = r"\b(?:hf_|gh[opsur]_|sk-|glpat-)[A-Za-z0-9_-]{8,}|(?<=\bBearer )\S+"
@@ -99,7 +99,8 @@ def _secrets() -> set[str]:
             found.add(value)
         with suppress(ValueError):
             found.add(urlsplit(value).password or "")
-    return {each for each in found if len(each) > 3 and not each.isdecimal()}
+    switches = {"true", "false", "none"}
+    return {each for each in found if len(each) > 3 and each.lower() not in switches}
 
 
 def _short(path: str) -> str:
@@ -122,8 +123,8 @@ def _forms(text: str) -> str:
 
 
 def _exactly(text: str) -> str:
-    """A pattern for it, its backslashes perhaps doubled by a repr, its spaces by a shell."""
-    return re.escape(text).replace("\\\\", r"\\+").replace("\\ ", r"\\*\s")
+    """A pattern for it, its backslashes perhaps doubled by a repr, its spaces escaped."""
+    return re.escape(text).replace("\\\\", r"\\+").replace("\\ ", r"(?:\\*\s|%20|\+)")
 
 
 def _word(name: str) -> str:
