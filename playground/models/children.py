@@ -70,14 +70,18 @@ def run(
     *,
     cancel: threading.Event | None = None,
     on_line: Callable[[str], object] = str,
+    environ: dict[str, str] | None = None,
 ) -> Ended:
-    """Runs `python -m playground.models.child ARGUMENTS` to its end, its output into `log`."""
+    """Runs `python -m playground.models.child ARGUMENTS` to its end, its output into `log`.
+
+    Its environment is `environ`, or `environment(scratch)` where none is given.
+    """
     kept: deque[str] = deque(maxlen=KEPT_LINES)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ python -m {' '.join(arguments)}\n")
-        process = _start(arguments, scratch, environment(scratch))
+        process = _start(arguments, scratch, environ or environment(scratch))
         reader = threading.Thread(target=_read, args=(process, lines, kept, file), daemon=True)
         reader.start()
         try:

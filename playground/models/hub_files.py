@@ -1,0 +1,165 @@
+"""What is on a Hugging Face hub: a model's id, and which of a repository's files make the model.
+
+Pure functions on names. Weights are safetensors of the repository's root, or the OpenVINO or ONNX
+files of a folder that holds such a model; pickles and code are never among the files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from playground.errors import PreparationError
+
+What = Literal["small", "all"]
+SMALL: What = "small"  # config, tokenizer, chat template, generation config
+ALL: What = "all"  # those and the weights
+
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+_SMALL_FILES = {
+    *_TOKENIZERS,
+    "config.json",
+    "generation_config.json",
+    "genai_config.json",
+    "openvino_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+}
+_INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
+_OPENVINO = re.compile(r"openvino_[\w.-]+\.(xml|bin)", re.ASCII)  # .bin: raw weights, no pickle
+_ONNX = re.compile(r"[\w.-]+\.onnx([._]data)?", re.ASCII)
+_PICKLE = re.compile(r".+\.(bin|pt|pth|ckpt|pkl)")
+
+# As the hub has them (huggingface_hub.utils.validate_repo_id), without what must be a file.
+_NAME = r"[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?"
+_ID = re.compile(rf"((?:{_NAME}/)?{_NAME})(?:@([A-Za-z0-9_][\w./-]{{0,198}}))?", re.ASCII)
+_FILE_ENDINGS = (".git", ".gguf", ".safetensors", ".onnx", ".xml", ".bin")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where files come from."""
+
+    repo: str  # "microsoft/Phi-3-mini-4k-instruct"
+    revision: str = "main"  # a branch, a tag or a commit
+    folder: str = ""  # only this folder of the repository: "directml/directml-int4-awq-block-128"
+
+    @property
+    def title(self) -> str:
+        """What a person calls the model."""
+        return self.repo.rsplit("/", 1)[-1]
+
+
+def parse_id(text: str) -> Remote | None:
+    """`org/name` or `name`, with `@revision` or without; None for all else, such as a path."""
+    found = _ID.fullmatch(text.strip())
+    if not found or ".." in text:
+        return None
+    repo, revision = found[1], found[2] or "main"
+    if "--" in repo or repo.lower().endswith(_FILE_ENDINGS):
+        return None
+    if "//" in revision or revision.endswith(("/", ".")):
+        return None
+    return Remote(repo, revision)
+
+
+def choose(names: Iterable[str], remote: Remote, what: What) -> list[str]:
+    """Of a repository's files those to fetch, what tells that a model is whole coming last.
+
+    Raises PreparationError where the repository, or its folder, holds no model for us.
+    """
+    names = list(names)
+    own = in_folder(names, remote.folder)
+    if not own:
+        raise PreparationError(
+            f"{remote.repo} has no folder “{remote.folder}” at the revision {remote.revision}."
+            if remote.folder
+            else f"{remote.repo} holds no files at the revision {remote.revision}.",
+            "Choose another model, or another revision (org/name@revision).",
+        )
+    if not weights(own) or _marker(own) not in own:
+        raise _unusable(own, remote)
+    prefix = f"{remote.folder}/" if remote.folder else ""
+    return [prefix + name for name in small(own) + (weights(own) if what == ALL else [])]
+
+
+def in_folder(names: Iterable[str], folder: str) -> list[str]:
+    """The files right in a folder (the root: ""), by their names there."""
+    prefix = f"{folder}/" if folder else ""
+    inside = (name[len(prefix) :] for name in names if name.startswith(prefix))
+    return [name for name in inside if "/" not in name and "\\" not in name]
+
+
+def small(own: Iterable[str]) -> list[str]:
+    """All but weights; the file that makes a folder a model comes last."""
+    own = list(own)
+    return sorted(_SMALL_FILES.intersection(own), key=lambda name: (name == _marker(own), name))
+
+
+def weights(own: Iterable[str]) -> list[str]:
+    """The weights an engine reads, of one format; data before the file that refers to it."""
+    own = sorted(own)
+    if "model.safetensors" in own:
+        return ["model.safetensors"]
+    if _INDEX in own and (shards := [name for name in own if _SHARD.fullmatch(name)]):
+        return [*shards, _INDEX]
+    if "openvino_model.xml" in own:
+        return [name for name in own if _OPENVINO.fullmatch(name)]  # .bin sorts before .xml
+    if "genai_config.json" in own:
+        return sorted(filter(_ONNX.fullmatch, own), key=lambda name: name.endswith(".onnx"))
+    return []
+
+
+def lacking(own: Iterable[str], what: What) -> list[str]:
+    """What a folder lacks to be a whole model, as far as the files that are there tell it."""
+    own = set(own)
+    absent = [] if _marker(own) in own else [_marker(own)]
+    if own.isdisjoint(_TOKENIZERS):
+        absent.append("tokenizer.json")
+    if what == ALL:
+        found = weights(own)
+        counts = {int(shard[2]) for name in found if (shard := _SHARD.fullmatch(name))}
+        needed = {
+            f"model-{n:05}-of-{count:05}.safetensors"
+            for count in counts
+            for n in range(1, count + 1)
+        }
+        needed |= {f"{name[:-4]}.bin" for name in found if name.endswith(".xml")}
+        needed |= {name[:-5] for name in found if name.endswith((".data", "_data"))}
+        absent += sorted(needed - own) if found else ["model.safetensors"]
+    return absent
+
+
+def _marker(own: Iterable[str]) -> str:
+    return "genai_config.json" if "genai_config.json" in own else "config.json"
+
+
+def _unusable(own: list[str], remote: Remote) -> PreparationError:
+    """Why there is nothing to fetch."""
+    where = f"{remote.repo}/{remote.folder}" if remote.folder else remote.repo
+    if weights(own):
+        return PreparationError(
+            f"{where} is no model: it has no config.json.",
+            "Choose a repository that holds a whole model.",
+        )
+    if any(name.endswith(".gguf") for name in own):
+        return PreparationError(
+            f"{where} holds its weights as GGUF files, of which one is enough.",
+            "Download one GGUF file and give its path.",
+        )
+    if any(_PICKLE.fullmatch(name) for name in own):
+        return PreparationError(
+            f"{where} holds its weights as pickles only, which could run code when they are read.",
+            "Choose a repository with safetensors weights.",
+        )
+    return PreparationError(
+        f"{where} holds no weights that an engine here reads (model.safetensors).",
+        "Choose a language model with safetensors weights.",
+    )
