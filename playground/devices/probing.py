@@ -13,11 +13,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 from playground.devices import windows
-from playground.devices.hardware import hardware
+from playground.devices.hardware import directml_adapters, hardware
 from playground.devices.records import Device, Found, Hardware
 from playground.life import exit_text, kill_tree
 
@@ -77,11 +78,11 @@ def forget() -> None:
 def probes() -> dict[str, Probe]:
     """The questions worth asking: none to an engine that is not installed."""
     asked = {}
-    if _installed("openvino"):
+    if _spec("openvino"):
         for plugin in PLUGINS:
             title = f"OpenVINO's {plugin} plugin"
             asked[f"openvino:{plugin}"] = _probe(title, "openvino", plugin)
-    if sys.platform == "win32" and _installed("onnxruntime_genai"):
+    if sys.platform == "win32" and _spec("onnxruntime_genai"):
         asked["onnx-genai"] = _probe("ONNX Runtime GenAI", "onnx-genai")
     if torch_build() not in (None, "CPU"):
         asked["torch"] = _probe("PyTorch", "torch")
@@ -151,7 +152,7 @@ def ask(probe: Probe) -> Answer:
 
 def torch_build() -> str | None:
     """CPU, CUDA, ROCm or XPU: what the installed torch was built for; torch is not imported."""
-    spec = importlib.util.find_spec("torch")
+    spec = _spec("torch")
     if spec is None or spec.origin is None:
         return None
     try:
@@ -160,11 +161,6 @@ def torch_build() -> str | None:
         return None
     kinds = {"hip": "ROCm", "cuda": "CUDA", "xpu": "XPU"}
     return next((kind for name, kind in kinds.items() if told.get(name)), "CPU")
-
-
-def directml_adapters() -> tuple[Device, ...]:
-    """The GPUs for DirectML; none where there is no Windows."""
-    return windows.adapters(windows.LocalRegistry()) if sys.platform == "win32" else ()
 
 
 def _probe(
@@ -179,8 +175,12 @@ def _probe(
     )
 
 
-def _installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+def _spec(module: str) -> ModuleSpec | None:
+    """Of a top-level module, which is not imported for it; a broken one counts as missing."""
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
 
 
 def _lines(out: bytes) -> list[dict[str, Any]]:

@@ -63,10 +63,8 @@ def _node(root: Path, folder: Path, kind: str) -> Path | None:
 
 def _version(root: Path, driver: str) -> str:
     """The driver's own version where it has one (NVIDIA's); the kernel's carry the kernel's."""
-    try:
-        return _text(root / "sys/module" / driver / "version")
-    except OSError:
-        return f"Linux {_text(root / 'proc/sys/kernel/osrelease')}"
+    own = root / "sys/module" / driver / "version"
+    return _text(own) if own.is_file() else f"Linux {_text(root / 'proc/sys/kernel/osrelease')}"
 
 
 def _listed_name(root: Path, vendor: int, device: int) -> str | None:

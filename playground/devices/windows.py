@@ -28,6 +28,7 @@ MICROSOFT = 0x1414
 DIRECT3D_11_0 = 0xB000  # the least that ONNX Runtime GenAI asks for; an NPU has 0x1000 at most
 # Device Manager's problem codes: "not configured" and "no driver installed"; "disabled".
 NO_DRIVER, DISABLED = (1, 28), 22
+NO_SUCH_NODE = 13  # CR_NO_SUCH_DEVNODE of cfgmgr32.h; any other failure says nothing of the device
 
 
 class Registry(Protocol):
@@ -64,9 +65,11 @@ class LocalRegistry:
     def state(self, instance: str) -> int | None:
         manager: Any = ctypes.WinDLL("cfgmgr32")  # type: ignore[attr-defined]
         node, status, problem = ctypes.c_uint32(), ctypes.c_uint32(), ctypes.c_uint32()
-        if manager.CM_Locate_DevNodeW(ctypes.byref(node), ctypes.c_wchar_p(instance), 0) != 0:
+        asked = manager.CM_Locate_DevNodeW(ctypes.byref(node), ctypes.c_wchar_p(instance), 0)
+        if asked == 0:
+            manager.CM_Get_DevNode_Status(ctypes.byref(status), ctypes.byref(problem), node, 0)
+        elif asked == NO_SUCH_NODE:
             return None
-        manager.CM_Get_DevNode_Status(ctypes.byref(status), ctypes.byref(problem), node, 0)
         return problem.value
 
 
