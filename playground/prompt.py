@@ -61,8 +61,7 @@ class ChatTokenizer:
             raise PreparationError(message, "Prepare or download the model again.") from error
 
     def _read(self, folder: Path) -> None:
-        config = _read_json(folder / "config.json")
-        config = config.get("text_config", {}) | config
+        config = _read_config(folder)
         self.context: int = config["max_position_embeddings"]
         names = _read_json(folder / "tokenizer_config.json")
         if "added_tokens_decoder" not in names:  # as transformers: the older file wins then
@@ -221,6 +220,15 @@ class _ByteStream:
 
 def _read_json(path: Path) -> dict[str, Any]:
     return {**json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """config.json, or what ONNX Runtime GenAI's folders have in its place."""
+    if (folder / "config.json").is_file():
+        config = _read_json(folder / "config.json")
+        return config.get("text_config", {}) | config
+    config = _read_json(folder / "genai_config.json")["model"]
+    return {"max_position_embeddings": config["context_length"], **config}
 
 
 def _named_tokens(names: Mapping[str, Any]) -> dict[str, str]:

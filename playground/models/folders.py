@@ -68,8 +68,9 @@ def weight_bytes(folder: Path) -> int:
 def fingerprint(model: Path) -> str:
     """Tells whether a local model, a folder or a file, has changed, without reading gigabytes."""
     digest = hashlib.sha256()
-    if model.is_dir():
-        digest.update((model / "config.json").read_bytes())
+    for config in (model / "config.json", model / "genai_config.json"):
+        if config.is_file():
+            digest.update(config.read_bytes())
     names = (".safetensors", ".gguf", ".xml", ".onnx", ".data")
     files = model.iterdir() if model.is_dir() else [model]
     for path in sorted(path for path in files if path.suffix.lower() in names):
