@@ -181,14 +181,8 @@ def missing_device(lane: Lane) -> tuple[str, str] | None:
                 "Use npu-library:NPU:fp16, or another engine on the CPU.",
             )
         return None
-    there = devices_of(lane.backend, lane.kind, found)
-    if lane.device in there:
+    if lane.device in devices_of(lane.backend, lane.kind, found):
         return None
-    if there:
-        return (
-            f"This machine has no {lane.device} for {lane.engine.title}.",
-            f"It has {', '.join(there)}: choose one of these.",
-        )
     if lane.backend == "npu-library" and any(each.name == "NPU" for each in found.openvino):
         if found.npu_library is None:
             return None  # it is only not installed yet
@@ -196,7 +190,7 @@ def missing_device(lane: Lane) -> tuple[str, str] | None:
             "OpenVINO finds the NPU, but this library, which is older, does not.",
             "Use openvino-genai:NPU:int4.",
         )
-    return devices.why_not(lane.kind)
+    return devices.why_not("NPU-LIBRARY" if lane.backend == "npu-library" else lane.device)
 
 
 def not_installed(engine: Engine) -> Status:

@@ -117,12 +117,12 @@ def test_a_python_that_is_not_there_is_told_in_a_sentence() -> None:
 
 
 def test_an_engine_s_prints_never_reach_the_answer(tmp_path: Path) -> None:
-    noisy = "import os; print('hi'); os.write(1, b'native'); is_dml_available = lambda: True"
-    (tmp_path / "onnxruntime_genai.py").write_text(noisy, encoding="utf-8")
-    command = [sys.executable, "-P", str(probing.PROBE), "60", "onnx-genai"]
-    own = {"PYTHONPATH": str(tmp_path)}
-    answer = probing.ask(Probe("a stub of ONNX Runtime GenAI", command, own))
-    assert answer.lines == ({"answer": True}, {"done": True})
+    noisy = "import os; print('hi'); os.write(1, b'native')\n"
+    noisy += "class cuda: is_available = staticmethod(lambda: False)\nxpu = cuda"
+    (tmp_path / "torch.py").write_text(noisy, encoding="utf-8")
+    command = [sys.executable, "-P", str(probing.PROBE), "60", "torch"]
+    answer = probing.ask(Probe("a stub of PyTorch", command, {"PYTHONPATH": str(tmp_path)}))
+    assert answer.lines == ({"done": True},)
 
 
 def test_the_npu_library_is_asked_without_its_heavy_imports(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Child process: what one engine finds on this machine, one JSON object a line.
 
     python -P probe.py SECONDS openvino CPU|GPU|NPU
-    python -P probe.py SECONDS onnx-genai | torch | npu-library
+    python -P probe.py SECONDS torch | npu-library
 
 A process of its own for each, since a broken driver can crash or hang whoever asks it. Imports
 only the standard library and that engine, as the NPU library has a Python of its own.
@@ -66,13 +66,6 @@ def npu_driver(number: str | None) -> str | None:
     return f"{number} (built {built:%Y-%m-%d})"
 
 
-def onnx_genai() -> Iterator[Line]:
-    """Whether the installed package was built with DirectML."""
-    import onnxruntime_genai
-
-    yield {"answer": bool(onnxruntime_genai.is_dml_available())}
-
-
 def torch() -> Iterator[Line]:
     """The GPUs of a CUDA, ROCm (which says CUDA) or XPU build."""
     import torch as pytorch
@@ -107,7 +100,6 @@ def npu_library() -> Iterator[Line]:
 
 PROBES: dict[str, Callable[..., Iterator[Line]]] = {
     "openvino": openvino,
-    "onnx-genai": onnx_genai,
     "torch": torch,
     "npu-library": npu_library,
 }

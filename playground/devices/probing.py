@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import logging
@@ -82,8 +83,6 @@ def probes() -> dict[str, Probe]:
         for plugin in PLUGINS:
             title = f"OpenVINO's {plugin} plugin"
             asked[f"openvino:{plugin}"] = _probe(title, "openvino", plugin)
-    if sys.platform == "win32" and _spec("onnxruntime_genai"):
-        asked["onnx-genai"] = _probe("ONNX Runtime GenAI", "onnx-genai")
     if torch_build() not in (None, "CPU"):
         asked["torch"] = _probe("PyTorch", "torch")
     from playground import npu_environment
@@ -102,7 +101,7 @@ def look(probes: Mapping[str, Probe]) -> Found:
         asked = {name: pool.submit(ask, probe) for name, probe in probes.items()}
         answers = {name: future.result() for name, future in asked.items()}
     openvino = [answers.get(f"openvino:{plugin}", Answer()) for plugin in PLUGINS]
-    directml = answers.get("onnx-genai", Answer()).first("answer")
+    directml = has_directml()
     here = hardware()
     return Found(
         openvino=tuple(_with_driver(each, here) for answer in openvino for each in answer.devices),
@@ -161,6 +160,17 @@ def torch_build() -> str | None:
         return None
     kinds = {"hip": "ROCm", "cuda": "CUDA", "xpu": "XPU"}
     return next((kind for name, kind in kinds.items() if told.get(name)), "CPU")
+
+
+def has_directml() -> bool | None:
+    """Whether the installed ONNX Runtime GenAI is the package with DirectML. It is not imported,
+    though it could tell: its import in a child hung now and then (0.13.1 under Wine)."""
+    if _spec("onnxruntime_genai") is None:
+        return None
+    try:
+        return bool(importlib.metadata.version("onnxruntime-genai-directml"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def _probe(

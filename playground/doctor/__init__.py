@@ -54,7 +54,7 @@ def device_rows(found: devices.Found) -> Iterator[Row]:
     """What each engine finds, and a row with the reason where it finds nothing."""
     for engine, module, probe, kinds, have in (
         ("OpenVINO", "openvino", "openvino", ("CPU", "GPU", "NPU"), found.openvino),
-        ("DirectML", "", "onnx-genai", ("DML",), found.dml),
+        ("DirectML", "", "", ("DML",), found.dml),
         ("PyTorch", "torch", "torch", ("CUDA", "XPU"), found.torch),
     ):
         for kind in kinds:
