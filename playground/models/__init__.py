@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from playground.models.catalogue import DEFAULT_MODEL, PRESETS, check, title
 from playground.models.children import paused
+from playground.models.inventory import Item, Part, inventory, remove
+from playground.models.needs import Needs, needs
 from playground.models.preparing import (
     is_ready,
     lane_folder,
@@ -24,13 +26,19 @@ __all__ = [
     "DEFAULT_MODEL",
     "PRESETS",
     "Cancelled",
+    "Item",
+    "Needs",
+    "Part",
     "Stage",
     "check",
+    "inventory",
     "is_ready",
     "lane_folder",
+    "needs",
     "obstacle",
     "paused",
     "prepare",
+    "remove",
     "title",
     "tokenizer_folder",
     "validate",

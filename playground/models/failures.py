@@ -24,25 +24,24 @@ _MISSING = re.compile(r"No module named '([\w.]+)'")
 _KILLED = (-9, 137)
 
 
-def disk_full(folder: Path, needed: int, what: str) -> PreparationError:
-    """With figures, so that a person knows how much to clear."""
-    free = shutil.disk_usage(_existing(folder)).free
+def disk_full(folder: Path, needed: int, what: str, setting: str = "AIPC_HOME") -> PreparationError:
+    """With figures, so that a person knows how much to clear. setting: what moves the folder."""
     return PreparationError(
-        f"The disk is full: {_size(free)} free at {folder}, about {_size(needed)} needed "
-        f"to make {what}.",
-        "Free some space, or set AIPC_HOME to a folder on another disk, then start again.",
+        f"The disk is full: {size_text(free_bytes(folder))} free at {folder}, "
+        f"about {size_text(needed)} needed to make {what}.",
+        f"Free some space, or set {setting} to a folder on another disk, then start again.",
     )
 
 
 def check_space(folder: Path, needed: int, what: str) -> None:
     """Says it before the work instead of after it."""
-    if shutil.disk_usage(_existing(folder)).free < needed:
+    if free_bytes(folder) < needed:
         raise disk_full(folder, needed, what)
 
 
 def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) -> PreparationError:
     """What a child's last words mean."""
-    short = shutil.disk_usage(_existing(folder)).free < needed
+    short = free_bytes(folder) < needed
     if _FULL.search(ended.text) or (short and "iostream error" in ended.text):  # OpenVINO's words
         return disk_full(folder, needed, what)
     if ended.code in _KILLED or _MEMORY.search(ended.text):
@@ -78,9 +77,18 @@ def from_os(error: OSError, folder: Path, needed: int, what: str) -> Preparation
     )
 
 
-def _size(size: int) -> str:
+def size_text(size: int) -> str:
+    """ "2.3 GB"."""
+    if size < 1e6:
+        return f"{size / 1e3:.0f} kB"
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def _existing(folder: Path) -> Path:
+def free_bytes(folder: Path) -> int:
+    """On the disk where a folder is, or will be."""
+    return shutil.disk_usage(existing(folder)).free
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
     return next(path for path in (folder, *folder.parents) if path.exists())

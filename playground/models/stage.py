@@ -25,7 +25,10 @@ class Cancelled(PreparationError):
     """A preparation that was called off; nothing half-made is left."""
 
     def __init__(self) -> None:
-        super().__init__("The preparation was cancelled.", "Ask again to start it anew.")
+        super().__init__(
+            "The preparation was cancelled; nothing half-made is left.",
+            "Ask again, and it goes on with what is missing.",
+        )
 
 
 def raise_if_set(cancel: threading.Event | None) -> None:
