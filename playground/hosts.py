@@ -19,7 +19,8 @@ from playground.home import home
 from playground.lanes import Lane
 from playground.models import Stage
 from playground.process import Worker
-from playground.prompt import ByteTokenizer, ChatTokenizer, Tokenizer
+from playground.prompt import Tokenizer
+from playground.tokenizer_cache import tokenizer_of
 
 # Unrelated to any prompt: the warm-up is to bring code and weights into memory, no more.
 WARM_UP_TEXT = "Seven grey herons stood in the shallow river."
@@ -46,6 +47,7 @@ class Host:
         self.worker = worker_of(lane)
         self._devices = devices  # held while an engine works, so that no load disturbs a run
         self._model: str | None = None
+        self._tokenizer: Tokenizer | None = None
         self._start = 0  # the worker's start in which the model was loaded
         self._busy = threading.Lock()
         self._cancel = threading.Event()
@@ -59,10 +61,15 @@ class Host:
         same_process = self.worker.alive and self._start == self.worker.starts
         if not (same_process and self._model == model and self.loaded):
             return False
+        try:
+            tokenizer = tokenizer_of(self.lane, model)
+        except PreparationError:
+            return False
+        if tokenizer is not self._tokenizer:  # what lies at the model's path has changed
+            return False
         capacity = self.loaded.get("capacity")
         if capacity is None or room is None:
             return True
-        tokenizer = tokenizer_of(self.lane, model)
         return bool(capacity >= room_for(room(tokenizer), tokenizer.context))
 
     def can_join(self, model: str) -> bool:
@@ -192,6 +199,7 @@ class Host:
             if not tokenizer.has_template and lane.needs_model:
                 self.loaded["notes"] = [*self.loaded.get("notes", ()), NO_TEMPLATE]
             self._model, self._start = model, self.worker.starts
+            self._tokenizer = tokenizer
 
     def _report(self, stage: Stage) -> None:
         self.stage = stage
@@ -251,21 +259,3 @@ def room_for(tokens: int, context: int) -> int:
 def log_file(lane: Lane) -> Path:
     """Where the worker of a lane writes its stderr."""
     return home() / "logs" / f"worker-{lane.name.replace(':', '-')}.log"
-
-
-_tokenizers: dict[str, Tokenizer] = {}
-
-
-def tokenizer_of(lane: Lane, model: str) -> Tokenizer:
-    """The tokenizer whose ids the lane takes; the model's source folder must be there."""
-    key = model if lane.needs_model else ""
-    if key not in _tokenizers:
-        _tokenizers[key] = chat_tokenizer(model) if key else ByteTokenizer()
-    return _tokenizers[key]
-
-
-def chat_tokenizer(model: str) -> ChatTokenizer:
-    folder = models.tokenizer_folder(model)
-    if folder is None:  # it was removed a moment ago
-        raise PreparationError(f"{models.title(model)} has no tokenizer yet.", "Run it again.")
-    return ChatTokenizer(folder)

@@ -15,6 +15,7 @@ from playground.home import home
 from playground.models import catalogue, folders, uncache
 from playground.models.catalogue import PRESETS, TOKENIZER
 from playground.models.folders import Manifest
+from playground.models.making import source_mark
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ def remove(model: str, *, cache: bool = False) -> int:
         )
     freed = item.bytes - _bytes(folder)
     return freed + (uncache.remove(item.title, revisions) if cache and revisions else 0)
+
+
+def mark(model: str) -> str:
+    """Changes when what the model is made from does: a user's file at the same path, say."""
+    return source_mark(catalogue.resolve(model), "hf", "")
 
 
 def _folder_of(model: str) -> Path:
