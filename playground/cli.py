@@ -1,21 +1,26 @@
-"""`python -m playground lanes | prepare | ask | doctor`: the arena without a browser."""
+"""`python -m playground lanes | prepare | models | remove | ask | doctor`: no browser."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
-from functools import partial
-from typing import Any
 
-from playground import __version__, doctor, lanes, models, terminal
+from playground import __version__, cli_models, doctor, lanes, models, terminal
 from playground.arena import Arena
+from playground.cli_options import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    WRONG_CALL,
+    add_lanes,
+    add_model,
+    chosen_lanes,
+    print_json,
+)
 from playground.errors import BadInput, PlaygroundError
 from playground.home import home
 from playground.record import IN_TURN, TOGETHER, Request
-
-OK, FAILED, WRONG_CALL = 0, 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         return WRONG_CALL if isinstance(error, BadInput) else FAILED
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def log_to_file() -> None:
@@ -60,10 +65,7 @@ def parser() -> argparse.ArgumentParser:
     add_model(command)
     command.set_defaults(command=list_lanes)
 
-    command = commands.add_parser("prepare", help="fetch and convert a model for its lanes")
-    add_model(command)
-    add_lanes(command)
-    command.set_defaults(command=prepare)
+    cli_models.add_commands(commands)
 
     command = commands.add_parser("ask", help="ask one prompt on some lanes")
     command.add_argument("prompt", metavar="PROMPT", help="what to ask; - reads standard input")
@@ -82,30 +84,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def add_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--model",
-        default=models.DEFAULT_MODEL,
-        metavar="M",
-        help=f"a preset or a Hugging Face folder; {models.DEFAULT_MODEL} unless told",
-    )
-
-
-def add_lanes(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--lanes",
-        default="",
-        metavar="A,B",
-        help="such as openvino-genai,onnx-genai:CPU:int8; all installed engines unless told",
-    )
-
-
-def chosen_lanes(options: argparse.Namespace) -> list[lanes.Lane]:
-    """`--lanes A,B`, or the default ones."""
-    names = [name for name in options.lanes.split(",") if name.strip()]
-    return lanes.parse_all(names) if names else lanes.default_lanes()
-
-
 def list_lanes(options: argparse.Namespace) -> int:
     rows = lanes.table(models.check(options.model))
     if options.json:
@@ -113,26 +91,6 @@ def list_lanes(options: argparse.Namespace) -> int:
     else:
         terminal.print_lanes(rows)
     return OK
-
-
-def prepare(options: argparse.Namespace) -> int:
-    """Make what the lanes read; every lane is tried, the first failure decides the exit code."""
-    model, lines, failed = models.check(options.model), terminal.StageLines(), False
-    for lane in chosen_lanes(options):
-        if not lane.needs_model:
-            continue
-        try:
-            folder = models.prepare(
-                model,
-                lane.format,
-                lane.precision,
-                partial(lines.show, lane),
-            )
-            print(f"{lane.name}: ready in {folder}", file=sys.stderr)
-        except PlaygroundError as error:
-            failed = True
-            print(f"{lane.name}: {error.message}\n{error.fix}", file=sys.stderr)
-    return FAILED if failed else OK
 
 
 def ask(options: argparse.Namespace) -> int:
@@ -168,7 +126,3 @@ def print_report(options: argparse.Namespace) -> int:
         print(doctor.markdown(report), end="")
     print("Attach this report to your bug report; it names neither you nor yours.", file=sys.stderr)
     return OK
-
-
-def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))

@@ -32,14 +32,14 @@ class StageLines:
     """Prints a stage to stderr when it changes: each new thing, and each 10 % of it."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[str, int | None]] = {}
+        self._last: dict[str, tuple[str, int | str]] = {}
 
     def show(self, lane: Lane, stage: Stage) -> None:
-        tenth = None if stage.fraction is None else int(stage.fraction * 10)
+        step = stage.detail if stage.fraction is None else int(stage.fraction * 10)
         if stage.name in ("idle", "ready", "failed"):
             return
-        if self._last.get(lane.name) != (stage.name, tenth):
-            self._last[lane.name] = stage.name, tenth
+        if self._last.get(lane.name) != (stage.name, step):
+            self._last[lane.name] = stage.name, step
             print(f"{lane.name}: {stage_text(stage)}", file=sys.stderr, flush=True)
 
 

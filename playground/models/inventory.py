@@ -49,6 +49,11 @@ def inventory() -> list[Item]:
     return presets + sorted(others, key=lambda item: (item.title.lower(), item.model))
 
 
+def item_of(model: str) -> Item:
+    """What is there of one model; raises BadInput where nobody knows it."""
+    return _item(_folder_of(model))
+
+
 def remove(model: str, *, cache: bool = False) -> int:
     """Remove all that was made of a model; the bytes freed. The user's own folders stay.
 
@@ -56,8 +61,8 @@ def remove(model: str, *, cache: bool = False) -> int:
     BadInput for a model that nobody knows, and PreparationError while it is being made or where
     a program holds its files open, which Windows does not let us remove.
     """
-    folder = _folder_of(model)
-    item, revisions = _item(folder), _revisions(folder)
+    folder, item = _folder_of(model), item_of(model)
+    revisions = _revisions(folder, item)
     with ExitStack() as locks:
         for name in _names(folder):
             _lock(folder, name, item.title, locks)
@@ -170,10 +175,10 @@ def _remove_part(folder: Path, name: str) -> bool:
     return not going.exists()
 
 
-def _revisions(folder: Path) -> list[str]:
+def _revisions(folder: Path, item: Item) -> list[str]:
     """Of a hub's model, as repository@revision: those its makers have, those we once fetched."""
     try:
-        source = catalogue.resolve(_item(folder).model)
+        source = catalogue.resolve(item.model)
     except BadInput:  # a local model that is gone
         return []
     if source.remote is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from playground.models.stage import Cancelled, raise_if_set
 Step = tuple[str, str]  # format and precision of a folder
 Answers = dict[Remote, Plan | PreparationError]
 _AT_ONCE = 4  # questions to the hub, each in a child of its own
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,11 @@ def _ask(source: Source, steps: Sequence[Step], cancel: threading.Event | None) 
         ThreadPoolExecutor(_AT_ONCE) as pool,
     ):
         ask = partial(_plan, scratch=Path(scratch), log=log, cancel=cancel)
-        answers = dict(zip(wanted, pool.map(ask, wanted, wanted.values()), strict=True))
+        answers = {remote: pool.submit(ask, remote, what) for remote, what in wanted.items()}
+        while wait(answers.values(), timeout=_LOOK_S).not_done:
+            pass  # Windows lets a Ctrl-C in only between two waits
     raise_if_set(cancel)
-    return answers
+    return {remote: answer.result() for remote, answer in answers.items()}
 
 
 def _plan(
