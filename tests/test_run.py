@@ -1,10 +1,12 @@
-"""`run.py`: what it installs, when, from where, and what it says when it cannot."""
+"""`run.py` and what it consists of: what it installs, when, from where, and what it says when it
+cannot. What it makes in `.venv-npu` is tried in test_npu_library.py."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -15,8 +17,11 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from playground import npu_environment
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.11", "3.12", "3.13")
+READ_BY_ANY = ("run.py", "environments.py")  # before the version is looked at
 
 
 class Commands:
@@ -35,7 +40,7 @@ class Commands:
         self.seen.append(line)
         return int(any(word in line for word in self.failing))
 
-    def capture(self, command: list[str]) -> SimpleNamespace:
+    def run(self, command: list[str], **_: object) -> SimpleNamespace:
         code = self.call(command)
         said = [text for word, text in self.saying.items() if word in self.seen[-1]]
         return SimpleNamespace(returncode=code, stdout="".join(said))
@@ -47,23 +52,26 @@ class Commands:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of run.py with small requirement files and an app that prints its arguments."""
-    shutil.copy(ROOT / "run.py", tmp_path)
+    for name in (*READ_BY_ANY, "setup_npu.py"):
+        shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "requirements.txt").write_text("torch==2.13.0\n", encoding="utf-8")
     (tmp_path / "requirements-dev.txt").write_text("-r requirements.txt\n", encoding="utf-8")
+    (tmp_path / "requirements-npu.txt").write_text("torch==2.12.1\n", encoding="utf-8")
     (tmp_path / "overrides.txt").write_text("", encoding="utf-8")
     (tmp_path / "app.py").write_text("import sys; print(sys.argv[1:])", encoding="utf-8")
     return tmp_path
 
 
 @pytest.fixture
-def run(project: Path) -> ModuleType:
+def run(project: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """That copy as a module, beside a real `.venv` with nothing in it but uv's name."""
     venv.create(project / ".venv", symlinks=os.name != "nt")
-    spec = importlib.util.spec_from_file_location("run_under_test", project / "run.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.UV.touch()
+    monkeypatch.syspath_prepend(project)
+    monkeypatch.setattr(npu_environment, "ROOT", project)
+    for name in ("run", "environments", "setup_npu"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    module = importlib.import_module("run")
+    module.VENV.uv.touch()
     return module
 
 
@@ -72,8 +80,8 @@ def commands(run: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Commands:
     """From here on nothing is run for real, on a Linux machine without an NVIDIA GPU."""
     recorder = Commands()
     monkeypatch.setattr(subprocess, "call", recorder.call)
-    monkeypatch.setattr(run, "capture", recorder.capture)
-    monkeypatch.setattr(run, "wants_cpu_torch", lambda: True)
+    monkeypatch.setattr(subprocess, "run", recorder.run)
+    monkeypatch.setattr("environments.wants_cpu_torch", lambda: True)
     return recorder
 
 
@@ -116,8 +124,9 @@ def test_the_sentence_names_a_fitting_python_only_if_it_works(
     )
 
 
-def test_python_3_6_can_read_it() -> None:
-    source = (ROOT / "run.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", READ_BY_ANY)
+def test_python_3_6_can_read_it(name: str) -> None:
+    source = (ROOT / name).read_text(encoding="utf-8")
     ast.parse(source, feature_version=(3, 6))
     assert "from __future__ import annotations" not in source  # 3.7
 
@@ -125,15 +134,15 @@ def test_python_3_6_can_read_it() -> None:
 def test_help_explains_and_sets_nothing_up(project: Path) -> None:
     ended = call(project, "--help")
     assert ended.returncode == 0
-    assert all(word in ended.stdout for word in ("setup", "test", "--port", "--no-browser"))
+    assert all(word in ended.stdout for word in ("setup npu", "test", "--port", "--no-browser"))
     assert not (project / ".venv").exists()
 
 
 def test_a_python_without_ensurepip_is_told_the_package(
-    run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    run: ModuleType, commands: Commands
 ) -> None:
-    shutil.rmtree(run.VENV)
-    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    shutil.rmtree(run.VENV.folder)
+    commands.failing = ["import ensurepip"]
     with pytest.raises(SystemExit, match=r"sudo apt install python3\.\d+-venv"):
         run.set_up("requirements.txt")
 
@@ -187,14 +196,14 @@ def test_a_venv_of_another_python_or_without_pip_is_made_anew(
     run: ModuleType, commands: Commands
 ) -> None:
     mark_installed(run)
-    settings = run.VENV / "pyvenv.cfg"
+    settings = run.VENV.folder / "pyvenv.cfg"
     mine = settings.read_text(encoding="utf-8")
     settings.write_text("version = 3.9.1\n", encoding="utf-8")
     with pytest.raises(OSError):  # the pretended venv command makes no folder for the stamp
         run.set_up("requirements.txt")
     assert commands.with_word("-m venv")
-    run.SCRIPTS.mkdir(parents=True)
-    run.PYTHON.touch()
+    run.VENV.scripts.mkdir(parents=True)
+    run.VENV.python.touch()
     settings.write_text(mine, encoding="utf-8")
     commands.seen, commands.failing = [], ["pip --version"]
     with pytest.raises(OSError):
@@ -235,7 +244,7 @@ def test_pip_installs_where_uv_does_not_and_leaves_torchvision_out(
     if trouble == "fails":
         commands.failing = ["uv pip install"]
     else:
-        run.UV.unlink()
+        run.VENV.uv.unlink()
     run.set_up("requirements.txt")
     assert commands.with_word("-r")[-1].startswith("python -m pip install -r")
     assert commands.with_word("uninstall")[-1].endswith("torchvision")
@@ -246,17 +255,17 @@ def test_uv_is_told_the_index_that_pip_uses(
 ) -> None:
     told: list[str] = []
 
-    def call(command: list[str], env: dict[str, str]) -> int:
-        told.append(env["UV_DEFAULT_INDEX"])
+    def call(command: list[str], **given: dict[str, str]) -> int:
+        told.extend([given["env"]["UV_DEFAULT_INDEX"]] if "env" in given else [])
         return 0
 
     monkeypatch.setattr(subprocess, "call", call)
     commands.saying = {"config list": "global.index-url='https://mirror.example/simple'\n"}
     monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
     monkeypatch.delenv("UV_INDEX_URL", raising=False)
-    assert run.install_with_uv("requirements.txt")
+    run.VENV.install("requirements.txt", "2.13.0")
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://chosen.example/simple")
-    assert run.install_with_uv("requirements.txt")
+    run.VENV.install("requirements.txt", "2.13.0")
     assert told == ["https://mirror.example/simple", "https://chosen.example/simple"]
 
 
@@ -298,34 +307,180 @@ def test_cpu_torch_is_chosen_on_linux_without_nvidia(
     wanted: bool,
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(run.platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(shutil, "which", lambda name: nvidia)
     if Path("/proc/driver/nvidia").exists():
         wanted = False
-    assert run.wants_cpu_torch() is wanted
+    assert importlib.import_module("environments").wants_cpu_torch() is wanted
+
+
+SYSTEMS = ["x86_64-pc-windows-msvc", "x86_64-unknown-linux-gnu"]
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("system", ["x86_64-pc-windows-msvc", "x86_64-unknown-linux-gnu"])
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_the_requirements_go_together(system: str, python: str) -> None:
-    resolved = resolve("--python-platform", system, "--python-version", python)
+    resolved = resolve("requirements-dev.txt", system, python)
     windows = "windows" in system
     assert ("onnxruntime-genai-directml" in resolved) is windows
     assert ("onnxruntime-genai" in resolved) is not windows
     assert "torch" in resolved and "torchvision" not in resolved
 
 
-def resolve(*platform: str) -> set[str]:
+@pytest.mark.parametrize("python", ["3.11", "3.12"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_npu_librarys_requirements_go_together(system: str, python: str) -> None:
+    resolved = resolve("requirements-npu.txt", system, python)
+    windows = "windows" in system
+    assert ("intel-npu-acceleration-library" in resolved) is windows
+    assert ("openvino" in resolved) is not windows  # the wheel brings its own
+
+
+def resolve(requirements: str, system: str, python: str) -> set[str]:
     """Names of all that uv would install there."""
     uv = shutil.which("uv", path=str(Path(sys.executable).parent))
     assert uv, "requirements-dev.txt brings uv"
-    files = ["--overrides", str(ROOT / "overrides.txt"), str(ROOT / "requirements-dev.txt")]
-    command = [uv, "pip", "compile", "--quiet", "--no-annotate", "--no-header", *platform]
+    files = ["--overrides", str(ROOT / "overrides.txt"), str(ROOT / requirements)]
+    command = [uv, "pip", "compile", "--quiet", "--no-annotate", "--no-header"]
+    command += ["--python-platform", system, "--python-version", python]
     command += ["--only-binary", ":all:"]
     command += ["--python", sys.executable]  # else it looks about for the version asked for
     ended = subprocess.run([*command, *files], capture_output=True, encoding="utf-8", timeout=300)
     assert ended.returncode == 0, ended.stderr
     return {line.split("==")[0] for line in ended.stdout.splitlines()}
+
+
+# --- the NPU library -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def npu(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """setup_npu on an x86-64 Linux with g++ and Python 3.11, where a build succeeds at once."""
+    module = importlib.import_module("setup_npu")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(sys, "version_info", (3, 11, 9))
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(module, "build", lambda environment: None)
+    venv.create(npu_environment.ROOT / ".venv-npu", symlinks=os.name != "nt")
+    settings = npu_environment.ROOT / ".venv-npu" / "pyvenv.cfg"
+    settings.write_text("version = 3.11.9\n", encoding="utf-8")
+    commands.saying = {"npu_available": "a warning\nno NPU\n"}
+    return module
+
+
+def test_the_npu_library_is_set_up_once(
+    run: ModuleType, npu: ModuleType, commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(["setup", "npu"]) == 0
+    assert "torch==2.12.1+cpu" in commands.with_word("--no-index")[0]
+    assert commands.with_word("-r")[0].endswith("requirements-npu.txt")
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[-1]
+        .startswith("Intel's NPU library finds no NPU. Set up in ")
+    )
+    assert npu_environment.ready()
+    commands.seen.clear()
+    assert run.main(["setup", "npu"]) == 0
+    assert capsys.readouterr().out == "Everything is set up already.\n"
+    assert commands.seen == []
+
+
+@pytest.mark.parametrize("name", ["requirements-npu.txt", "setup_npu.py"])
+def test_what_it_was_made_from_has_changed_so_it_is_made_again(npu: ModuleType, name: str) -> None:
+    assert npu.set_up() is True
+    with (npu_environment.ROOT / name).open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert not npu_environment.ready()
+    assert npu.set_up() is True
+
+
+@pytest.mark.parametrize(
+    ("failing", "said"), [("-r", "Installing failed"), ("npu_available", "cannot be imported")]
+)
+def test_half_made_it_does_not_look_complete(
+    npu: ModuleType, commands: Commands, failing: str, said: str
+) -> None:
+    npu.set_up()
+    npu_environment.stamp().write_text("of an older version", encoding="ascii")
+    commands.failing = [failing]
+    with pytest.raises(SystemExit, match=said):
+        npu.set_up()
+    assert not npu_environment.stamp().exists()
+
+
+def test_the_compilers_own_words_come_before_ours(
+    npu: ModuleType, commands: Commands, tmp_path: Path
+) -> None:
+    (tmp_path / "libs").mkdir()
+    (tmp_path / "libs" / "libopenvino.so.2440").touch()
+    (tmp_path / npu.PACKAGE).mkdir()
+    commands.failing, commands.saying = ["g++"], {"g++": "bindings.cpp:1: error: no"}
+    with pytest.raises(SystemExit, match=r"error: no\n\nCompiling failed"):
+        npu.compile_library(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("system", "there", "chosen"),
+    [
+        ("posix", ["python3.11", "python3.12"], "python3.12"),
+        ("posix", ["python3.11"], "python3.11"),
+        ("nt", ["py -3.11", "py -3.12"], "py -3.12"),
+        ("nt", ["python3.12", "py -3.11"], "python3.12"),
+    ],
+)
+def test_a_python_that_the_library_has_a_wheel_for_is_found(
+    npu: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    system: str,
+    there: list[str],
+    chosen: str,
+) -> None:
+    assert npu.find_python() == ([sys.executable], (3, 11))
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0))
+    monkeypatch.setattr(npu, "works", lambda command: " ".join(command[:-2]) in there)
+    monkeypatch.setattr(npu, "WINDOWS", system == "nt")
+    command, version = npu.find_python()
+    assert (" ".join(command), version) == (chosen, (3, int(chosen[-2:])))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ((sys, "version_info", (3, 13, 0)), "needs Python 3.12 or 3.11 beside this 3.13: install"),
+        ((shutil, "which", lambda name: None), "install it with sudo apt install g\\+\\+"),
+        ((sys, "platform", "darwin"), "on Windows and Linux on x86-64 only"),
+        ((platform, "machine", lambda: "aarch64"), "on Windows and Linux on x86-64 only"),
+    ],
+)
+def test_what_is_missing_is_told_before_anything_is_installed(
+    run: ModuleType,
+    npu: ModuleType,
+    commands: Commands,
+    monkeypatch: pytest.MonkeyPatch,
+    change: tuple[object, str, object],
+    said: str,
+) -> None:
+    commands.failing = ["python3 -c"]  # of another version
+    monkeypatch.setattr(*change)
+    with pytest.raises(SystemExit, match=said):
+        run.main(["setup", "npu"])
+    assert not commands.with_word("install")
+
+
+def test_the_tests_go_on_where_it_cannot_be_had(
+    run: ModuleType,
+    npu: ModuleType,
+    commands: Commands,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(run, "set_up", lambda requirements: False)
+    assert run.main(["test", "-k", "fake"]) == 0
+    assert "x86-64 only" in capsys.readouterr().out
+    assert commands.with_word("pytest")
 
 
 # --- starting and testing ------------------------------------------------------------------
@@ -345,10 +500,11 @@ def test_all_checks_run_and_pytest_last(
     run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "find_browser", lambda: None)
+    monkeypatch.setattr(run, "set_up_npu", lambda needed: commands.seen.append("npu library"))
     mark_installed(run, "requirements-dev.txt")
     assert run.main(["test"]) == 0
     checks = ["ruff check", "ruff format --check", "mypy", "pytest"]
-    assert commands.seen == [f"python -m {check}" for check in checks]
+    assert commands.seen == ["npu library", *(f"python -m {check}" for check in checks)]
 
 
 def test_the_first_failing_check_ends_the_tests(
