@@ -1,5 +1,5 @@
 """A Hugging Face hub on loopback, as far as downloads need one: a hub, and the store of large
-files on another port that it sends clients to. Also answers as an HTTP proxy in front of itself.
+files at another address that it sends clients to. Also answers as an HTTP proxy in front of itself.
 
 `HF_ENDPOINT` set to `hub.url` makes huggingface_hub use it; `hub.requests` tells what came.
 """
@@ -53,7 +53,7 @@ class Request:
     host: str
 
 
-@dataclass
+@dataclass(repr=False)
 class FakeHub:
     """The state of both servers; a test changes it between requests."""
 
@@ -90,7 +90,8 @@ def serve() -> Iterator[FakeHub]:
         server = _Server(("127.0.0.1", 0), bound)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         servers.append(server)
-    hub.url, hub.store_url = (f"http://127.0.0.1:{server.server_port}" for server in servers)
+    hub.url = f"http://127.0.0.1:{servers[0].server_port}"
+    hub.store_url = f"http://localhost:{servers[1].server_port}"  # another host to a client
     try:
         yield hub
     finally:
