@@ -1,107 +1,164 @@
-"""Child process: one GGUF file becomes a Hugging Face folder with exact float32 weights.
+"""Child process: one GGUF file becomes a Hugging Face folder.
 
-transformers reads the weights; its tokenizer made from GGUF is broken once saved (transformers
-5.5: wrong class, spaces become `<|endoftext|>`), so the tokenizer is built here from the file's
-own metadata. Usage: python -m playground.models.from_gguf FILE FOLDER
+transformers reads the weights, tensor by tensor; its tokenizer made from GGUF is broken once saved
+(transformers 5.5: wrong class, spaces become `<|endoftext|>`), and its configuration lacks what
+gguf_config.py puts in. What cannot be made as its maker meant it ends this process with one line
+that says why. Usage: python -m playground.models.from_gguf FILE FOLDER
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-KNOWN_PRE_TOKENIZERS = ("smollm",)
-CONTROL_TOKEN = 3  # gguf.TokenType.CONTROL
+from playground.models import gguf_config, gguf_tokenizers
+from playground.models.gguf_config import ROPE_TENSORS, Described, not_understood
+
+# Weights are float32 up to here, since a dequantised Q4_1 value fits neither bf16 nor fp16. Above,
+# 32 bits take more memory than most machines have: bfloat16, in which such models were trained,
+# moves a dequantised value by 0.2 % at most, far less than its quantisation did. A file of 16-bit
+# floats keeps its own kind.
+LARGE = 1_500_000_000  # parameters
 
 
-def metadata(gguf_file: Path) -> dict[str, Any]:
-    """The file's key-value pairs, without its tensors."""
+def read(gguf_file: Path) -> Any:
+    """gguf's reader, three times as fast over a plain array as over its own memory map."""
+    import numpy as np
     from gguf import GGUFReader
 
-    return {name: field.contents() for name, field in GGUFReader(gguf_file).fields.items()}
+    class Reader(GGUFReader):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value.view(np.ndarray) if name == "data" else value)
+
+    with gguf_file.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise SystemExit(f"No GGUF file: {gguf_file.name}.")
+    try:
+        return Reader(gguf_file)
+    except Exception as error:  # numpy's and Python's own, wherever the bytes end or make no sense
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        raise SystemExit(f"Damaged or incomplete GGUF file: {gguf_file.name}.") from None
 
 
-def refuse_unknown(meta: dict[str, Any]) -> None:
-    """A tokenizer guessed wrong would make every engine babble: say so by name instead."""
-    kind, pre = meta.get("tokenizer.ggml.model"), meta.get("tokenizer.ggml.pre")
-    if kind != "gpt2" or pre not in KNOWN_PRE_TOKENIZERS:
-        raise SystemExit(
-            f"Unknown tokenizer in the GGUF file: model {kind!r}, pre-tokenizer {pre!r}; "
-            f"known: model 'gpt2' with {', '.join(KNOWN_PRE_TOKENIZERS)}."
-        )
+def metadata(reader: Any) -> dict[str, Any]:
+    """The file's key-value pairs."""
+    return {name: field.contents() for name, field in reader.fields.items()}
 
 
-def save_weights(gguf_file: Path, folder: Path) -> None:
-    """Weights and config; float32, since a dequantised Q4_1 value fits neither bf16 nor fp16."""
+def refuse_unknown(meta: dict[str, Any], name: str) -> None:
+    """Ends this process with a line that a person is shown (see failures.py)."""
+    if meta.get("split.count", 1) > 1:
+        raise SystemExit(f"Only one of {meta['split.count']} parts of a GGUF file: {name}.")
+    gguf_config.refuse_unknown(meta)
+    gguf_tokenizers.refuse_unknown(meta)
+
+
+def configuration(gguf_file: Path, meta: dict[str, Any], tensors: list[Any]) -> dict[str, Any]:
+    """Every field that the file tells of, for the configuration class of its architecture."""
+    from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    found = load_gguf_checkpoint(str(gguf_file))["config"]
+    mapped: Any = GGUF_CONFIG_MAPPING[str(found["model_type"]).removesuffix("_text")]
+    return Described(meta, {t.name: t.data for t in tensors}).complete(found, mapped)
+
+
+def save_weights(tensors: list[Any], architecture: str, config: dict[str, Any], to: Path) -> None:
+    """Weights and config.json; no more than one tensor at a time is in 32 bits on the way."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf_file.parent, gguf_file=gguf_file.name, dtype=torch.float32
+    with torch.device("meta"):
+        whole = AutoConfig.for_model(**copy.deepcopy(config))
+        model = AutoModelForCausalLM.from_config(whole, dtype=dtype(tensors))
+    model.load_state_dict(converted(tensors, architecture, config, model), False, assign=True)
+    model.tie_weights()
+    for module in model.modules():
+        for name, value in module.named_parameters(recurse=False):
+            if value.is_meta and name == "bias":  # none in the file, which is the same as zeros
+                module.bias = torch.nn.Parameter(torch.zeros(value.shape, dtype=value.dtype))
+    for name, value in model.state_dict().items():
+        if value.is_meta:
+            raise not_understood(f"no tensor for {name}")
+    model.save_pretrained(to)
+
+
+def converted(
+    tensors: list[Any], architecture: str, config: dict[str, Any], model: Any
+) -> dict[str, Any]:
+    """transformers' names and layouts of the tensors (as its `load_gguf_checkpoint` does it)."""
+    import torch
+    from transformers.modeling_gguf_pytorch_utils import (
+        TENSOR_PROCESSORS,
+        TensorProcessor,
+        get_gguf_hf_weights_map,
     )
-    model.save_pretrained(folder)
+
+    processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=config)
+    names = get_gguf_hf_weights_map(model, processor, model_type=architecture)
+    made: dict[str, Any] = {}
+    parsed = {"tensors": made}  # where parts of one tensor are put together
+    for tensor in tensors:
+        if tensor.name in ROPE_TENSORS:
+            continue
+        done = processor.process(
+            dequantised(tensor), tensor.name, tensor_key_mapping=names, parsed_parameters=parsed
+        )
+        if done.name in names:
+            made[names[done.name]] = torch.tensor(done.weights, dtype=model.dtype)
+        elif done.name is not None:
+            raise not_understood(f"the tensor {tensor.name}")
+    for name, wanted in model.state_dict().items():
+        if name in made and made[name].numel() != wanted.numel():
+            raise not_understood(f"the shape of {name}")
+        if name in made:  # 1 × n where transformers makes it 1 × 1 × n
+            made[name] = made[name].to(model.dtype).reshape(wanted.shape)
+    return made
 
 
-def save_tokenizer(meta: dict[str, Any], folder: Path) -> None:
-    """Byte-level BPE as the metadata describes it, in a class that every transformers knows."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+def dequantised(tensor: Any) -> Any:
+    from gguf import dequantize
 
-    tokens: list[str] = meta["tokenizer.ggml.tokens"]
-    merges = [tuple(merge.split(" ", 1)) for merge in meta["tokenizer.ggml.merges"]]
-    vocabulary = {token: id for id, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    kinds = zip(tokens, meta["tokenizer.ggml.token_type"], strict=True)
-    special = [token for token, kind in kinds if kind == CONTROL_TOKEN]
-    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in special])
-    tokenizer.save(str(folder / "tokenizer.json"))
-
-    named = {
-        "bos_token": "tokenizer.ggml.bos_token_id",
-        "eos_token": "tokenizer.ggml.eos_token_id",
-        "unk_token": "tokenizer.ggml.unknown_token_id",
-        "pad_token": "tokenizer.ggml.padding_token_id",
-    }
-    config = {name: tokens[meta[key]] for name, key in named.items() if key in meta}
-    others = [token for token in special if token not in config.values()]
-    write_json(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "add_prefix_space": False,
-            "clean_up_tokenization_spaces": False,
-            "model_max_length": meta[f"{meta['general.architecture']}.context_length"],
-            "additional_special_tokens": others,
-            **config,
-        },
-    )
-    template = meta["tokenizer.chat_template"]
-    (folder / "chat_template.jinja").write_text(template, encoding="utf-8", newline="\n")
+    try:
+        return dequantize(tensor.data, tensor.tensor_type)
+    except NotImplementedError:
+        raise not_understood(f"weights of the type {tensor.tensor_type.name}") from None
 
 
-def finish_configs(meta: dict[str, Any], folder: Path) -> None:
-    """Token ids from the file, the rope base where both old and new transformers look for it."""
-    keys = {"bos": "bos", "eos": "eos", "pad": "padding"}
-    ids = {
-        f"{name}_token_id": meta[f"tokenizer.ggml.{key}_token_id"]
-        for name, key in keys.items()
-        if f"tokenizer.ggml.{key}_token_id" in meta
-    }
-    base = meta[f"{meta['general.architecture']}.rope.freq_base"]
+def dtype(tensors: list[Any]) -> Any:
+    import torch
+
+    if sum(tensor.n_elements for tensor in tensors) < LARGE:
+        return torch.float32
+    kinds = {tensor.tensor_type.name for tensor in tensors if len(tensor.shape) > 1}
+    return torch.float16 if kinds == {"F16"} else torch.bfloat16
+
+
+def finish_configs(meta: dict[str, Any], made: dict[str, Any], folder: Path) -> None:
+    """Token ids from the file; rotary embeddings where both old and new transformers look."""
+    architecture, found = meta["general.architecture"], gguf_tokenizers.named_ids(meta)
+    names = {"bos": "bos", "eos": "eos", "pad": "padding"}
+    ids: dict[str, Any] = {f"{n}_token_id": found[key] for n, key in names.items() if key in found}
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config.pop("_name_or_path", None)
-    rope = {"rope_type": "default", **(config.get("rope_parameters") or {}), "rope_theta": base}
-    write_json(path, {**config, **ids, "rope_parameters": rope, "rope_theta": base})
+    config |= ids
+    if rope := config.get("rope_parameters"):
+        if "rope_theta" in rope:  # and not one set for each type of layer
+            config["rope_parameters"] = {"rope_type": "default", **rope}
+        config["rope_theta"] = (rope.get("full_attention") or rope)["rope_theta"]
+        old = ("partial_rotary_factor", "rope_scaling", "original_max_position_embeddings")
+        config |= {name: made[name] for name in old if name in made}
+    # what Bloom and Mamba do not limit, and GPT-2 calls otherwise
+    config.setdefault("max_position_embeddings", meta[f"{architecture}.context_length"])
+    write_json(path, config)
     # No sampling defaults: a model's own must not make one engine's greedy answer differ.
+    stops = gguf_tokenizers.stop_ids(meta)
+    if len(stops) > 1:
+        ids["eos_token_id"] = stops
     write_json(folder / "generation_config.json", ids)
 
 
@@ -111,12 +168,14 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 def main() -> None:
     gguf_file, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    meta = metadata(gguf_file)
-    refuse_unknown(meta)
+    reader = read(gguf_file)
+    meta = metadata(reader)
+    refuse_unknown(meta, gguf_file.name)
+    config = configuration(gguf_file, meta, reader.tensors)
     folder.mkdir(parents=True, exist_ok=True)
-    save_weights(gguf_file, folder)
-    save_tokenizer(meta, folder)
-    finish_configs(meta, folder)
+    save_weights(reader.tensors, meta["general.architecture"], config, folder)
+    gguf_tokenizers.write(meta, folder)
+    finish_configs(meta, config, folder)
 
 
 if __name__ == "__main__":
