@@ -80,7 +80,7 @@ def from_os(error: OSError, folder: Path, needed: int, what: str) -> Preparation
 def size_text(size: int) -> str:
     """ "2.3 GB"."""
     if size < 1e6:
-        return f"{size / 1e3:.0f} kB"
+        return f"{size / 1e3:.0f} kB" if size >= 1e3 else f"{size} bytes"
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
