@@ -22,37 +22,52 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--no-browser", action="store_true", help="do not open a browser")
     found.add_argument("--share", action="store_true", help="make a public link by gradio.live")
     found.add_argument("--lanes", default="", metavar="A,B", help="such as fake, or pytorch,fake")
-    found.add_argument("--model", default="", metavar="M", help="a preset or a folder")
+    found.add_argument(
+        "--model", default="", metavar="M", help="a preset, a Hugging Face id, a folder or a GGUF"
+    )
+    found.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run code that a model's folder brings along; only for models you trust",
+    )
+    found.add_argument(
+        "--force", action="store_true", help="load a model even if memory seems too small for it"
+    )
     return found
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until Ctrl-C; returns the exit code."""
     options = parser().parse_args(arguments)
+    if options.trust_remote_code:
+        os.environ["AIPC_TRUST_REMOTE_CODE"] = "1"  # the workers and converters inherit it
     # After the arguments, so that --help and a wrong call answer at once.
     from playground import cli, models, terminal
     from playground.arena import Arena
     from playground.errors import PlaygroundError
     from playground.gauges.sampler import Sampler
-    from playground.page import compare, serve
+    from playground.page import layout, serve
 
     terminal.speak_utf8()
     arena = Arena()
+    arena.hosts.force = options.force
+    closing = contextlib.ExitStack()
+    closing.callback(arena.close)
     try:
         cli.log_to_file()
         model = models.check(options.model or models.DEFAULT_MODEL)
-        chosen = cli.chosen_lanes(options)
-        sampler = Sampler(arena.hosts.pids)
-        page = compare.build(compare.Compare(arena, sampler, chosen, model))
+        chosen = cli.chosen_lanes(options) if options.lanes.strip(", ") else None
+        tabs = layout.Tabs(arena, Sampler(arena.hosts.pids), chosen, model)
+        closing.callback(tabs.close)
         address = serve.launch(
-            page,
+            layout.build(tabs),
             options.host,
             options.port,
             share=options.share,
             browser=not options.no_browser,
         )
         print(f"AI PC Playground: {address}  (Ctrl-C ends it)", flush=True)
-        arena.hosts.choose(chosen, model)  # only now: the page is up before any model is ready
+        tabs.choices.begin()  # only now: the page is up before any device or model is ready
         while True:  # Ctrl-C interrupts a sleep; on Windows not an Event's wait, nor a lock's
             time.sleep(3600)
     except PlaygroundError as error:
@@ -62,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("Stopped.", file=sys.stderr)
     finally:
         with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C: the workers end anyway
-            arena.close()
+            closing.close()
     return 0
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import SimpleNamespace
@@ -17,95 +16,19 @@ import httpx
 import psutil
 import pytest
 from gradio_client import Client
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from playwright.sync_api import Request as BrowserRequest
+from playwright.sync_api import Page, expect
 
-from backends import ENGINES, Engine, Reads
 from backends.fake import TEXT
 from playground import lanes
-from playground.arena import Arena
 from playground.errors import WorkerError
-from playground.gauges.sampler import Sampler
 from playground.lanes import Lane, parse
-from playground.models import Stage
-from playground.page import compare, serve
+from playground.models import DEFAULT_MODEL, Stage
+from playground.page.compare import MOST_COLUMNS
 from playground.record import Request
+from tests.served_page import TWO, Served, choose, press_run, shape, state, tokens_of
 
+pytest_plugins = ["tests.served_page"]
 HOSTILE = "${window.hacked='template'} <img src=x onerror=\"window.hacked='img'\">"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
-TWO = [parse("fake:CPU:40tps"), parse("fake:CPU:20tps")]
-
-
-class Served:
-    """A page on a free port, its arena, and what browsers asked of other hosts."""
-
-    def __init__(self) -> None:
-        self.arena = Arena()
-        self.sampler = Sampler(self.arena.hosts.pids)
-        self.compare = compare.Compare(self.arena, self.sampler, TWO, "none")
-        self.page = compare.build(self.compare)
-        self.address = serve.launch(self.page, "127.0.0.1", free_port(), share=False, browser=False)
-        self.outside: list[str] = []
-
-    def as_started(self) -> None:
-        """The lanes of a new program, whatever the visitors before have chosen."""
-        self.compare.chosen = TWO
-        self.arena.hosts.choose(TWO, "none")
-
-    def close(self) -> None:
-        self.page.close()
-        self.sampler.close()
-        self.arena.close()
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIPC_HOME", str(tmp_path_factory.mktemp("page home")))
-        for name in ("Payload", "RaisesForAPerson"):
-            engine = Engine(
-                name, f"tests.misbehaving:{name}", "", "", {"CPU": Reads("none", ("none",))}
-            )
-            patch.setitem(ENGINES, name.lower(), engine)
-        found = Served()
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert path, "No browser is installed: python run.py test installs Debian's Chromium."
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def visit(served: Served, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open the page as a new visitor; whatever it asks of other hosts is noted."""
-    contexts = []
-    served.as_started()
-
-    def open_page(width: int = 1280, theme: str = "light") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("requestfinished", lambda request: note(served, request))
-        page.on("requestfailed", lambda request: note(served, request))
-        page.goto(f"{served.address}?__theme={theme}")
-        page.wait_for_selector(".lane-0 .card[data-state=ready]", timeout=30_000)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    end = time.monotonic() + 10
-    while served.arena.busy and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not served.arena.busy, "a run goes on though its visitor has left"
-    assert served.outside == []
 
 
 @pytest.fixture
@@ -124,49 +47,6 @@ def attacker() -> Iterator[tuple[str, list[str]]]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}", hits
         server.shutdown()
-
-
-def note(served: Served, request: BrowserRequest) -> None:
-    """Remember a request to another host, unless the content policy stopped it."""
-    ours = request.url.startswith((served.address, "data:", "blob:"))
-    if not ours and "csp" not in (request.failure or ""):
-        served.outside.append(request.url)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def press_run(page: Page, tokens: int, prompt: str = "Hello", mode: str = "Together") -> None:
-    length = page.locator("#max-new-tokens input")
-    length.fill(str(tokens))
-    length.press("Tab")
-    page.get_by_label(mode).first.check()
-    page.locator("#prompt textarea").fill(prompt)
-    page.locator("#run").click()
-
-
-def choose(page: Page, *names: str) -> None:
-    """Choose exactly these lanes in the list."""
-    box = page.locator("#lanes")
-    box.get_by_role("button", name="Clear").or_(box.locator(".token-remove.remove-all")).click()
-    for name in names:
-        box.locator("input").click()
-        page.get_by_role("option", name=name, exact=False).click()
-    page.keyboard.press("Escape")
-
-
-def tokens_of(page: Page, column: int) -> int:
-    text = page.locator(f".lane-{column} [data-text=tokens]").inner_text()
-    return int(text) if text.isdigit() else 0
-
-
-def state(page: Page, column: int, *states: str) -> None:
-    """Wait until the column is in one of these states."""
-    selector = ", ".join(f".lane-{column} .card[data-state={name}]" for name in states)
-    page.wait_for_selector(selector, timeout=20_000)
 
 
 def test_two_columns_grow_at_the_same_time(visit: Callable[..., Page]) -> None:
@@ -329,18 +209,23 @@ def test_pressing_run_again_while_it_runs_begins_no_second_run(visit: Callable[.
 def test_the_last_word_of_a_run_whose_lanes_were_changed_empties_the_columns(
     served: Served,
 ) -> None:
-    visitor: Any = SimpleNamespace(session_hash="changes lanes")
+    here = SimpleNamespace(host="127.0.0.1")
+    visitor: Any = SimpleNamespace(
+        session_hash="changes lanes", headers={"host": "localhost:7860"}, client=here
+    )
 
     async def change_lanes_while_running() -> list[Any]:
         names = [lane.name for lane in TWO]
-        states = served.compare.run("Hello", "", names, "together", 500.0, 0.0, visitor)
+        asked = ("Hello", "", names, DEFAULT_MODEL, "together", 500.0, 0.0)
+        states = served.compare.run(*asked, visitor)
         async for last in states:
-            if last[compare.MOST_COLUMNS]:  # the first column has begun to answer
-                served.compare.choose(["fake:CPU:20tps"], visitor)
+            if last[MOST_COLUMNS]:  # the first column has begun to answer
+                served.compare.choose(["fake:CPU:20tps"], DEFAULT_MODEL, visitor)
         return last
 
-    last = asyncio.run(change_lanes_while_running())
-    assert last[compare.MOST_COLUMNS : -1] == [""] * compare.MOST_COLUMNS
+    with ThreadPoolExecutor(1) as pool:  # the browser has an event loop in this thread
+        last = pool.submit(asyncio.run, change_lanes_while_running()).result()
+    assert last[MOST_COLUMNS:-1] == [""] * MOST_COLUMNS
 
 
 def test_choosing_other_lanes_ends_the_run_and_empties_the_columns(
@@ -461,10 +346,3 @@ def test_a_host_header_that_is_not_ours_gets_400(served: Served, host: str) -> N
 def test_every_answer_forbids_loading_from_outside(served: Served) -> None:
     policy = httpx.get(served.address).headers["content-security-policy"]
     assert "default-src 'self'" in policy and "form-action 'none'" in policy
-
-
-def shape(value: Any) -> Any:
-    """The keys and types of a JSON value, without its figures."""
-    if isinstance(value, dict):
-        return {key: shape(each) for key, each in value.items()}
-    return [shape(each) for each in value[:1]] if isinstance(value, list) else type(value)

@@ -1,5 +1,4 @@
 // Values come as JSON and are written as text: nothing a model or a path says can become markup.
-const text = (node, value) => { if (node.textContent !== value) node.textContent = value; };
 const draw = () => {
   const v = props.value;
   const card = element.querySelector('.card');
@@ -8,7 +7,8 @@ const draw = () => {
   card.querySelectorAll('[data-text]').forEach(n => text(n, String(shown[n.dataset.text] ?? '')));
   card.dataset.state = v.state;
   card.querySelector('.big').classList.toggle('unknown', v.tps === 'n/a');
-  card.querySelector('.hardware').title = [v.hardware, v.version, v.notes].filter(Boolean).join('\n');
+  card.querySelector('.hardware').title = [v.hardware, v.version].filter(Boolean).join('\n');
+  card.querySelectorAll('.about p').forEach(n => { n.title = n.textContent; });
   const working = ['wait', 'fetch', 'convert', 'load'].includes(v.state);
   const bar = card.querySelector('.progress');
   bar.classList.toggle('on', working);

@@ -10,13 +10,14 @@ import gradio as gr
 HERE = Path(__file__).parent
 
 
-def html(name: str, value: Any) -> gr.HTML:
+def html(name: str, value: Any, elem_id: str | None = None) -> gr.HTML:
     """A component of its own markup and script, which shows a JSON value."""
     return gr.HTML(
         value,
         html_template=read(f"{name}.html"),
-        js_on_load=read(f"{name}.js"),
+        js_on_load=read("dom.js") + read(f"{name}.js"),
         apply_default_css=False,
+        elem_id=elem_id,
         elem_classes=f"{name}-host",
     )
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from playground.errors import BadInput, PlaygroundError
 from playground.home import home
+from playground.page.access import LOOPBACK
 
 # Gradio's own scripts need inline and eval. Pictures, fonts and requests come from us alone, so
 # nothing a model writes can load or send anything.
@@ -25,7 +26,7 @@ POLICY = (
     "form-action 'none'; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
 SHARE_HOSTS = ["*.gradio.live"]
-CSS = Path(__file__).parent / "style.css"
+CSS = [Path(__file__).parent / name for name in ("style.css", "tabs.css")]
 
 
 class ContentPolicy:
@@ -83,7 +84,7 @@ def settings(host: str, share: bool) -> dict[str, Any]:
         "max_file_size": "1kb",  # nothing is uploaded here
         "ssr_mode": False,
         "theme": theme(),
-        "css_paths": [CSS],
+        "css_paths": CSS,
     }
 
 
@@ -96,7 +97,7 @@ def theme() -> gr.themes.Base:
 
 def allowed_hosts(host: str, share: bool) -> list[str]:
     """The Host headers that are ours; any other gets 400, which ends DNS rebinding."""
-    hosts = ["localhost", "127.0.0.1"]
+    hosts = [*LOOPBACK]
     if host == "0.0.0.0":
         hosts += [socket.gethostname(), *own_addresses()]
     elif host not in hosts:

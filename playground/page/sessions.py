@@ -27,6 +27,7 @@ class Session:
     def __init__(self) -> None:
         self.run: Run | None = None
         self._tickets: deque[Ticket] = deque()
+        self.seen: int | None = None  # how many changes of what there is to choose from
 
     @property
     def running(self) -> bool:

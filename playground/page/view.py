@@ -5,12 +5,16 @@ All of it reaches the browser as JSON and is put there as text, never as HTML.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+from playground import models
+from playground.errors import PlaygroundError
 from playground.gauges.sampler import Sample
 from playground.gauges.workers import WorkerLoad
 from playground.hosts import Host
-from playground.lanes import Lane, every_lane
+from playground.lanes import Lane
 from playground.record import LaneRun
 from playground.terminal import number
 
@@ -38,8 +42,13 @@ REASONS = {
 }
 
 
-def card(host: Host, run: LaneRun | None, load: WorkerLoad | None) -> dict[str, Any]:
-    """One column without its answer: what it is, what it does, its figures."""
+def card(
+    host: Host, run: LaneRun | None, load: WorkerLoad | None, model: str | None = None
+) -> dict[str, Any]:
+    """One column without its answer: what it is, what it does, its figures.
+
+    model: what the visitor will ask; a lane that holds another one is not ready for that.
+    """
     lane, loaded = host.lane, host.loaded
     shown = run.view() if run else {}
     preparing = host.stage.name in ("wait", "fetch", "convert", "load")
@@ -50,6 +59,8 @@ def card(host: Host, run: LaneRun | None, load: WorkerLoad | None) -> dict[str, 
         state, fraction, detail = host.stage.name, host.stage.fraction, host.stage.detail
         if state == "wait":
             detail = f"for {detail}"
+        if state == "ready" and model is not None and not host.is_ready(model):
+            state = "idle"
     error = (run.error if run else None) or host.error
     if state == "failed" and error:
         detail = ""
@@ -59,6 +70,7 @@ def card(host: Host, run: LaneRun | None, load: WorkerLoad | None) -> dict[str, 
         "precision": lane.precision,
         "hardware": loaded.get("device_name", ""),
         "version": loaded.get("library_version", ""),
+        "weights": weights(host),
         "notes": " ".join(loaded.get("notes", ())),
         "state": state,
         "label": STATES[state],
@@ -73,6 +85,13 @@ def card(host: Host, run: LaneRun | None, load: WorkerLoad | None) -> dict[str, 
         "message": error.message if error else "",
         "fix": error.fix if error else "",
     }
+
+
+def weights(host: Host) -> str:
+    """The recipe of a lane's weights, and the room that is fixed while loading where it is."""
+    recipe, room = host.weights.get("recipe"), host.loaded.get("capacity")
+    parts = [str(recipe)] if recipe and host.lane.needs_model else []
+    return " · ".join([*parts, f"room for {room:,} tokens"] if room else parts)
 
 
 def strip(ring: list[Sample], busy: bool) -> dict[str, Any]:
@@ -108,12 +127,32 @@ def memory(mb: float | None) -> str:
     return f"{mb:,.0f} MB" if mb < 1000 else f"{mb / 1000:.1f} GB"
 
 
-def labels(chosen: list[Lane]) -> list[tuple[str, str]]:
-    """The lanes to choose from, as a person reads them."""
-    every = list(dict.fromkeys([*every_lane(), *chosen]))
-    return [
-        (f"{lane.engine.title} · {lane.device} · {lane.precision}", lane.name) for lane in every
-    ]
+def label(lane: Lane) -> str:
+    """ "OpenVINO GenAI · CPU · int8"."""
+    return f"{lane.engine.title} · {lane.device} · {lane.precision}"
+
+
+def labels(lanes: Iterable[Lane]) -> list[tuple[str, str]]:
+    """The lanes to choose from, each once, as a person reads them."""
+    return [(label(lane), lane.name) for lane in dict.fromkeys(lanes)]
+
+
+def model_labels(names: Iterable[str], *, paths: bool) -> list[tuple[str, str]]:
+    """The models to choose from, each once; paths: whether to tell where they lie here."""
+    return [(model_label(name, paths=paths), name) for name in dict.fromkeys(names)]
+
+
+def model_label(name: str, *, paths: bool) -> str:
+    """A preset's name, a hub's id, or the name of a file or folder of this machine."""
+    path = Path(name)
+    if name in models.PRESETS or not path.is_absolute():
+        return name
+    return f"{path.name} · {path.parent}" if paths else path.name
+
+
+def note(text: str | PlaygroundError, items: Sequence[str] = ()) -> dict[str, Any]:
+    """A line below what was pressed; an error's sentence and its fix."""
+    return {"text": str(text), "items": list(items), "bad": isinstance(text, Exception)}
 
 
 def summary(runs: list[LaneRun], others: list[Host]) -> str:

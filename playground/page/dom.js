@@ -1,0 +1,15 @@
+// Elements are made of text, never of markup: nothing a model or a path says can become a tag.
+const el = (tag, className, ...inside) => {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...inside.filter(each => each !== null && each !== undefined && each !== ''));
+  return node;
+};
+const text = (node, value) => { if (node.textContent !== value) node.textContent = value; };
+// A sentence with its web addresses as links.
+const linked = sentence => sentence.split(/(https?:\/\/[^\s<>"']*[\w/])/).map(part => {
+  if (!/^https?:\/\//.test(part)) return part;
+  const link = el('a', '', part);
+  Object.assign(link, { href: part, rel: 'noopener noreferrer', target: '_blank' });
+  return link;
+});

@@ -1,0 +1,29 @@
+const STATES = { idle: '', waiting: 'waiting', working: 'working', done: 'done', failed: 'failed', cancelled: 'cancelled' };
+const draw = () => {
+  const v = props.value;
+  const job = element.querySelector('.job');
+  if (!v || !job) return;
+  const known = v.fraction !== null, percent = Math.round(100 * v.fraction);
+  const working = v.state === 'working';
+  job.hidden = v.state === 'idle';
+  job.dataset.state = v.state;
+  text(job.querySelector('h3'), v.title);
+  text(job.querySelector('.state span'), (v.label || STATES[v.state]) + (working && known ? ` ${percent} %` : ''));
+  text(job.querySelector('.detail'), v.detail);
+  job.querySelector('.cancel').hidden = !v.cancel;
+  const bar = job.querySelector('.progress');
+  bar.classList.toggle('on', working);
+  bar.classList.toggle('unknown', working && !known);
+  bar.firstElementChild.style.width = known ? percent + '%' : '';
+  if (known) bar.setAttribute('aria-valuenow', percent);
+  else bar.removeAttribute('aria-valuenow');
+  job.querySelector('ul').replaceChildren(...v.items.map(each => {
+    const line = el('li', '', el('i'), el('b', '', each.text), el('span', '', STATES[each.state]));
+    line.dataset.state = each.state;
+    if (each.note) line.append(el('p', '', ...linked(each.note)));
+    return line;
+  }));
+};
+element.addEventListener('click', e => { if (e.target.closest('.cancel')) trigger('cancel'); });
+watch('value', draw);
+draw();

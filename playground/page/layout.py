@@ -1,0 +1,93 @@
+"""The page: gauges above the tabs, and the events that concern all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from playground.arena import Arena
+from playground.gauges.sampler import Sampler
+from playground.lanes import Lane
+from playground.page import compare_tab, machine_tab, models_tab
+from playground.page.choices import Choices
+from playground.page.compare import Compare
+from playground.page.compare_tab import QUIET
+from playground.page.components import html
+from playground.page.machine_tab import Machine
+from playground.page.models_tab import Models
+
+
+class Tabs:
+    """The handlers of all tabs, on one arena. chosen: the first lanes, None to find the best."""
+
+    def __init__(
+        self, arena: Arena, sampler: Sampler, chosen: list[Lane] | None, model: str
+    ) -> None:
+        self.choices = Choices(arena.hosts, chosen, model)
+        self.compare = Compare(arena, sampler, self.choices)
+        self.models = Models(arena.hosts, self.choices)
+        self.machine = Machine(arena.hosts, sampler, self.choices)
+
+    @property
+    def changes(self) -> int:
+        """Grows when there may be other lanes, models or devices than before."""
+        return sum((self.choices.changes, self.models.preparing.ends, self.machine.setting_up.ends))
+
+    def tick(self, names: list[str], model: str, request: gr.Request) -> list[Any]:
+        """Once a second: what changes by itself, and the rest for whom it has changed."""
+        return [
+            *self.compare.tick(names, model, request),
+            self.models.job(request),
+            self.machine.memory(),
+            self.machine.actions(request),
+            self.machine.job(request),
+            *self.refresh(model, request),
+        ]
+
+    def refresh(self, model: str, request: gr.Request) -> list[Any]:
+        """Everything to choose from, the tables; all skipped where this visitor has it already."""
+        session, changes = self.compare.sessions[request.session_hash], self.changes
+        if session.seen == changes:
+            return [gr.skip()] * 6
+        first, session.seen = session.seen is None, changes
+        lanes, known = self.choices.of_lanes(model, request), self.choices.of_models(request)
+        chosen: dict[str, Any] = {"value": self.choices.model} if first else {}
+        theirs: dict[str, Any] = {"value": self.models.chosen()} if first else {}
+        return [
+            gr.update(choices=lanes),
+            gr.update(choices=known),
+            gr.update(choices=known, **chosen),
+            gr.update(choices=self.models.of_lanes(model), **theirs),
+            self.models.table(request),
+            self.machine.board(request),
+        ]
+
+    def close(self) -> None:
+        """Call off what goes on in the background."""
+        self.models.preparing.cancel()
+        self.machine.setting_up.cancel()
+
+
+def build(tabs: Tabs) -> gr.Blocks:
+    """The page's layout and events."""
+    with gr.Blocks(title="AI PC Playground", analytics_enabled=False) as page:
+        strip = html("strip", tabs.compare.strip())
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Compare", elem_id="compare-tab", render_children=True):
+                first = compare_tab.build(tabs.compare)
+            with gr.Tab("Models", elem_id="models-tab", render_children=True) as tab:
+                second = models_tab.build(tabs.models, tab)
+            with gr.Tab("Machine", elem_id="machine-tab", render_children=True) as tab:
+                third = machine_tab.build(tabs.machine, tab)
+        arrived = [first.names, first.model, *first.columns, *first.cards, first.status]
+        page.load(tabs.compare.arrive, None, arrived, **QUIET)
+        moving = [strip, *first.cards, second.job, third.memory, third.actions, third.job]
+        choices = [first.names, first.model, second.model, second.names]
+        gr.Timer(1).tick(
+            tabs.tick,
+            [first.names, first.model],
+            [*moving, *choices, second.table, third.board],
+            **QUIET,
+        )
+    return page
