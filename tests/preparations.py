@@ -3,15 +3,14 @@ waits until it may go on, and `python -m playground prepare`."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy
 import pytest
-from safetensors.numpy import save
 
 from playground import models
 from playground.process import child_environment
@@ -21,7 +20,9 @@ XML = (
     'offset="0" size="8192"/></layer></layers></net>'
 )
 SMALL = {"config.json": b'{"hidden_size": 64}', "tokenizer.json": b"{}"}
-MODEL = {**SMALL, "model.safetensors": save({"w": numpy.ones((1000, 100), numpy.float32)})}
+HEADER = b'{"w": {"dtype": "F32", "shape": [1000, 100], "data_offsets": [0, 400000]}}'
+WEIGHTS = len(HEADER).to_bytes(8, "little") + HEADER + bytes(400_000)
+MODEL = {**SMALL, "model.safetensors": WEIGHTS}
 STUB_CONVERTER = f"""
 import sys, time
 from pathlib import Path
@@ -44,7 +45,7 @@ def stub_converter(library: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for parent in (folder, folder.parent):
         (parent / "__init__.py").touch()
     (folder / "optimum_cli.py").write_text(STUB_CONVERTER, encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(library))
+    monkeypatch.setenv("PYTHONPATH", str(library), prepend=os.pathsep)
     return folder
 
 

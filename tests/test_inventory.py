@@ -18,7 +18,8 @@ from playground.errors import BadInput, PreparationError
 from playground.models import catalogue, children, folders, space
 from playground.models.catalogue import HubPreset, Remote
 from playground.record import Request
-from tests import small_gguf
+from playground.tokenizer_cache import tokenizer_of
+from tests import small_gguf, small_phi3
 from tests.fake_hub import FakeHub, Repository, serve
 from tests.preparations import (
     MODEL,
@@ -183,12 +184,16 @@ def test_the_shared_cache_is_only_touched_when_asked(fake: FakeHub, tmp_path: Pa
     assert models.remove("small") < 10_000  # manifests
     assert all(folder.is_dir() for folder in ours) and item("Small").parts == ()
     before = size_of(tmp_path / "cache" / "hub")
-    models.prepare("small", *HF)
     freed = models.remove("small", cache=True)
     assert not any(folder.exists() for folder in [*ours, begun])
     assert (earlier / "model.safetensors").is_file() and (other / "openvino_model.bin").is_file()
     assert OPENVINO_SIZE < freed < before
     assert models.remove("small", cache=True) == 0
+    fetched = models.prepare(NAME, *HF)  # the same as no preset
+    models.remove(NAME)
+    assert models.item_of(NAME).title == "small"
+    assert 0 < models.remove(NAME, cache=True) < 1000  # the earlier one has the same weights
+    assert not fetched.exists() and (earlier / "model.safetensors").is_file()
 
 
 def test_files_that_stub_windows_holds_open_stay_whole_and_are_named(
@@ -265,6 +270,21 @@ def test_a_loaded_lane_answers_on_when_its_model_is_removed_and_knows_another_at
     assert answer() == first
     small_gguf.write(Path(model), seed=1)
     assert not arena.hosts[lane].is_ready(model)  # so that the next run makes and loads it anew
+
+
+def test_a_tokenizer_changed_at_its_path_is_read_again(tmp_path: Path) -> None:
+    model, lane = user_model(tmp_path / "mine"), lanes.parse("pytorch")
+    small_phi3.save_tokenizer(Path(model))
+    small_phi3.write(Path(model) / "config.json", {"max_position_embeddings": 64})
+    before = tokenizer_of(lane, model)
+    assert tokenizer_of(lane, model) is before
+    template = Path(model) / "chat_template.jinja"
+    template.write_text("{{ messages[0]['content'] }}", encoding="utf-8")
+    after = tokenizer_of(lane, model)
+    assert len(after.ids("Hi")) < len(before.ids("Hi"))
+    template.unlink()
+    (Path(model) / "config.json").unlink()  # no model any more: for lanes that have it loaded
+    assert tokenizer_of(lane, model) is after
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -51,7 +51,7 @@ def inventory() -> list[Item]:
 
 def item_of(model: str) -> Item:
     """What is there of one model; raises BadInput where nobody knows it."""
-    return _item(_folder_of(model))
+    return _find(model)[1]
 
 
 def remove(model: str, *, cache: bool = False) -> int:
@@ -61,7 +61,7 @@ def remove(model: str, *, cache: bool = False) -> int:
     BadInput for a model that nobody knows, and PreparationError while it is being made or where
     a program holds its files open, which Windows does not let us remove.
     """
-    folder, item = _folder_of(model), item_of(model)
+    folder, item = _find(model)
     revisions = _revisions(folder, item)
     with ExitStack() as locks:
         for name in _names(folder):
@@ -81,13 +81,16 @@ def mark(model: str) -> str:
     return source_mark(catalogue.resolve(model), "hf", "")
 
 
-def _folder_of(model: str) -> Path:
-    """Where what was made of it lies. What it was made from may be gone since."""
+def _find(model: str) -> tuple[Path, Item]:
+    """A model's folder and what is in it. What it was made from may be gone since."""
     named = {model, str(Path(model).expanduser().resolve())} if model.strip() else set()
     for folder in _model_folders():
-        if _item(folder).model in named:
-            return folder
-    return catalogue.resolve(model).folder
+        item = _item(folder)
+        if item.model in named:
+            return folder, item
+    source = catalogue.resolve(model)
+    item = _item(source.folder)
+    return source.folder, replace(item, model=source.name, title=source.title)
 
 
 def _model_folders() -> list[Path]:
