@@ -75,6 +75,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--max-new-tokens", type=int, default=256, metavar="N")
     command.add_argument("--temperature", type=float, default=0.0, help="0 is greedy, the default")
     command.add_argument("--system", default="", metavar="S", help="a system prompt")
+    command.add_argument(
+        "--force", action="store_true", help="load a model even if memory seems too small for it"
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(command=ask)
 
@@ -106,6 +109,7 @@ def ask(options: argparse.Namespace) -> int:
         model=models.check(options.model),
     )
     arena = Arena()
+    arena.hosts.force = options.force
     try:
         run = arena.start(request)
         if options.json:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playground import lanes, models, npu_environment
+from playground import lanes, memory, models, npu_environment
 from playground.errors import BadInput, PlaygroundError, PreparationError, Unavailable, WorkerError
 from playground.home import home
 from playground.lanes import Lane
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 class Host:
     """One lane and its worker. `make_ready` may be called from any thread, as often as wanted."""
 
-    def __init__(self, lane: Lane, devices: threading.Lock) -> None:
+    def __init__(self, lane: Lane, devices: threading.Lock, forced: Callable[[], bool]) -> None:
         self.lane = lane
         self._stage = IDLE
         self.error: PlaygroundError | None = None
@@ -46,6 +46,7 @@ class Host:
         self.weights: dict[str, Any] = {"recipe": None, "bytes": None, "read_bytes": None}
         self.worker = worker_of(lane)
         self._devices = devices  # held while an engine works, so that no load disturbs a run
+        self._forced = forced  # to load whatever memory is free
         self._model: str | None = None
         self._tokenizer: Tokenizer | None = None
         self._start = 0  # the worker's start in which the model was loaded
@@ -77,6 +78,8 @@ class Host:
         if self.is_ready(model):
             return True
         hopeless = isinstance(self.error, PreparationError | Unavailable)
+        if isinstance(self.error, memory.NotEnoughMemory):  # there may be by now
+            hopeless = False
         return not hopeless and lanes.status(self.lane, model).status != "needs-model"
 
     @property
@@ -95,8 +98,9 @@ class Host:
     ) -> None:
         """Prepare, load and warm up whatever is not yet so, with room for as many tokens.
 
-        Raises Unavailable or PreparationError when this machine cannot have the lane, WorkerError
-        when its engine fails; the stage then says so until the next try.
+        Raises Unavailable or PreparationError when this machine cannot have the lane (or, as
+        NotEnoughMemory, not now), WorkerError when its engine fails; the stage then says so until
+        the next try.
         """
         with self._busy:
             self._cancel.clear()
@@ -147,6 +151,19 @@ class Host:
         if self._leaving:
             self.release()
 
+    def unload(self) -> float:
+        """End the worker now where no run needs it and it is not loading; the MB that it had."""
+        if not self._busy.acquire(blocking=False):
+            return 0.0
+        try:
+            had = self.worker.rss_mb()
+            if self._runs or had is None:  # a run that comes now waits for us, and loads it anew
+                return 0.0
+            self._forget()
+            return had
+        finally:
+            self._busy.release()
+
     def close(self) -> None:
         self._closed = True
         self._cancel.set()
@@ -159,8 +176,11 @@ class Host:
     def _unload(self) -> None:
         with self._busy, self._devices:
             if self._leaving and self._runs == 0:
-                self.worker.close()
-                self.loaded, self._model, self.stage, self.error = {}, None, IDLE, None
+                self._forget()
+
+    def _forget(self) -> None:
+        self.worker.close()
+        self.loaded, self._model, self.stage, self.error = {}, None, IDLE, None
 
     def _load(self, model: str, room: Room | None) -> None:
         lane = self.lane
@@ -174,8 +194,9 @@ class Host:
             self.weights = models.weights(*what) or self.weights
         tokenizer = tokenizer_of(lane, model)
         capacity = tokenizer.context
+        tokens = min(room(tokenizer) if room else ROOMS[1], capacity)
         if lane.reads.fixed_room:
-            capacity = room_for(room(tokenizer) if room else ROOMS[1], tokenizer.context)
+            capacity = tokens = room_for(tokens, capacity)
         self.stage = Stage("wait", None, "the engines to be free")
         with self._devices, models.paused():
             if self._cancel.is_set():
@@ -184,6 +205,8 @@ class Host:
             if self._model is not None:
                 self.worker.close()  # a fresh process returns all memory of what it held
             self.loaded = {}
+            if lane.needs_model and not self._forced():
+                memory.check(lane, models.title(model), self.weights, Path(folder), tokens)
             for event in self.worker.ask(
                 "load",
                 model=folder,
@@ -210,13 +233,14 @@ class Hosts:
 
     def __init__(self) -> None:
         self.devices = threading.Lock()
+        self.force = False  # load also what memory seems too small for
         self._hosts: dict[Lane, Host] = {}
         self._lock = threading.Lock()
 
     def __getitem__(self, lane: Lane) -> Host:
         with self._lock:
             if lane not in self._hosts:
-                self._hosts[lane] = Host(lane, self.devices)
+                self._hosts[lane] = Host(lane, self.devices, lambda: self.force)
             return self._hosts[lane]
 
     def all(self) -> list[Host]:
@@ -235,6 +259,11 @@ class Hosts:
                 host.release()
         for lane in chosen:
             self[lane].want(model)
+
+    def unload_idle(self) -> float:
+        """End the workers that no run needs, and whose memory the next run takes again; the MB of
+        resident memory that came back."""
+        return sum(host.unload() for host in self.all())
 
     def close(self) -> None:
         for host in self.all():
