@@ -274,7 +274,7 @@ def test_a_full_disk_is_a_sentence_with_figures_and_leaves_nothing(
     if where == "in the parent":
         monkeypatch.setattr(folders.Manifest, "write", full)
     if where == "before starting":
-        monkeypatch.setattr("playground.models.making._SMALL_FILES", 10**18)
+        monkeypatch.setattr("playground.models.space.SMALL_FILES", 10**18)
     with pytest.raises(PreparationError) as caught:
         models.prepare(model, "openvino", "int8")
     assert caught.value.message.startswith("The disk is full: ")

@@ -22,6 +22,15 @@ _MEMORY = re.compile(
 )
 _MISSING = re.compile(r"No module named '([\w.]+)'")
 _KILLED = (-9, 137)
+_ANOTHER = "Give the model's Hugging Face folder or id instead, or choose another model."
+_GGUF = {  # how the last line of from_gguf.py begins, and what to do then
+    "Unknown tokenizer in the GGUF file": _ANOTHER,
+    "Unknown architecture in the GGUF file": _ANOTHER,
+    "Not understood in the GGUF file": _ANOTHER,
+    "Only a part of a GGUF file": "Join the parts with llama-gguf-split --merge first.",
+    "Damaged or incomplete GGUF file": "Download the file again.",
+    "No GGUF file": "Give a file in the GGUF format.",
+}
 
 
 def disk_full(folder: Path, needed: int, what: str, setting: str = "AIPC_HOME") -> PreparationError:
@@ -41,6 +50,10 @@ def check_space(folder: Path, needed: int, what: str) -> None:
 
 def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) -> PreparationError:
     """What a child's last words mean."""
+    for line in reversed(ended.lines):
+        for beginning, fix in _GGUF.items():
+            if line.startswith(beginning):
+                return PreparationError(line, fix)
     short = free_bytes(folder) < needed
     if _FULL.search(ended.text) or (short and "iostream error" in ended.text):  # OpenVINO's words
         return disk_full(folder, needed, what)
@@ -56,9 +69,6 @@ def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) ->
             f"Making {what} needs the Python package {found[1]}, which is not installed.",
             "Install it (pip install -r requirements.txt) and start again.",
         )
-    for line in reversed(ended.lines):
-        if line.startswith("Unknown tokenizer in the GGUF file"):
-            return PreparationError(line, "Choose a model whose tokenizer is known.")
     return PreparationError(
         f"Making {what} failed.",
         f"See the last lines of {log}; nothing half-made is left, and the next start tries again.",

@@ -51,7 +51,7 @@ def metadata(reader: Any) -> dict[str, Any]:
 def refuse_unknown(meta: dict[str, Any], name: str) -> None:
     """Ends this process with a line that a person is shown (see failures.py)."""
     if meta.get("split.count", 1) > 1:
-        raise SystemExit(f"Only one of {meta['split.count']} parts of a GGUF file: {name}.")
+        raise SystemExit(f"Only a part of a GGUF file: {name}, of {meta['split.count']}.")
     gguf_config.refuse_unknown(meta)
     gguf_tokenizers.refuse_unknown(meta)
 
@@ -166,8 +166,8 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def main() -> None:
-    gguf_file, folder = Path(sys.argv[1]), Path(sys.argv[2])
+def convert(gguf_file: Path, folder: Path) -> None:
+    """Raises SystemExit with a line that a person is shown."""
     reader = read(gguf_file)
     meta = metadata(reader)
     refuse_unknown(meta, gguf_file.name)
@@ -179,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    convert(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -47,9 +47,10 @@ FIELDS: dict[str, dict[str, str]] = {
     "bloom": {"context_length": "seq_length"},
     "lfm2": {"attention.layer_norm_rms_epsilon": "norm_eps"},
     "mamba": {},
+    "minimax-m2": {"expert_feed_forward_length": "intermediate_size"},
 }
 ROPE_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
-_PARTLY_ROTARY = ("phi3", "stablelm", "nemotron")
+_PARTLY_ROTARY = ("phi3", "stablelm", "nemotron", "minimax-m2")
 _BIASES = {"attention_bias": "blk.0.attn_q.bias", "mlp_bias": "blk.0.ffn_up.bias"}
 _ELSEWHERE = {  # looked at below, or without influence on what is computed
     *("attention.causal", "attention.head_count", "attention.head_count_kv"),
@@ -115,7 +116,7 @@ class Described:
         known = {*mapped, *FIELDS[self.architecture]} | _ELSEWHERE
         for key, value in self.values.items():
             if key not in known and value:
-                raise not_understood(f"{self.architecture}.{key} = {value!r}")
+                raise not_understood(f"{self.architecture}.{key} = {value!r:.60}")
         if not self.values.get("attention.causal", True):
             raise not_understood("a model that is no decoder")
         if self.values.get("attention.value_length", self.head_width) != self.head_width:
