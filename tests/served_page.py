@@ -1,27 +1,20 @@
-"""The page for tests: served from this process, and opened in a real browser."""
+"""The page for tests, served from this process, and what is pressed in it."""
 
 from __future__ import annotations
 
-import shutil
 import socket
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
-import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 from playwright.sync_api import Request as BrowserRequest
 
-from backends import ENGINES, Engine, Reads
-from playground import devices
 from playground.arena import Arena
 from playground.gauges.sampler import Sampler
 from playground.lanes import Lane, parse
 from playground.models import DEFAULT_MODEL
 from playground.page import layout, serve
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 TWO = [parse("fake:CPU:40tps"), parse("fake:CPU:20tps")]
 ELSEWHERE = "visitor.gradio.live"  # a host name by which others open a shared page
 
@@ -50,65 +43,6 @@ class Served:
         self.arena.close()
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIPC_HOME", str(tmp_path_factory.mktemp("page home")))
-        hosts = serve.allowed_hosts("127.0.0.1", share=True)
-        patch.setattr(serve, "allowed_hosts", lambda host, share: hosts)
-        for name in ("Payload", "RaisesForAPerson"):
-            engine = Engine(
-                name, f"tests.misbehaving:{name}", "", "", {"CPU": Reads("none", ("none",))}
-            )
-            patch.setitem(ENGINES, name.lower(), engine)
-        devices.found()
-        found = Served(TWO)
-        found.choices.begin()
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert path, "No browser is installed: python run.py test installs Debian's Chromium."
-    rules = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", rules])
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def visit(served: Served, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open the page as a new visitor; whatever it asks of other hosts is noted."""
-    contexts = []
-    served.as_started()
-
-    def open_page(
-        width: int = 1280, theme: str = "light", tab: str = "", host: str = "127.0.0.1"
-    ) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("requestfinished", lambda request: note(served, request))
-        page.on("requestfailed", lambda request: note(served, request))
-        page.goto(f"http://{host}:{served.port}/?__theme={theme}")
-        page.wait_for_selector(".lane-0 .card[data-state=ready]", timeout=60_000)
-        if tab:
-            page.get_by_role("tab", name=tab).click()
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    end = time.monotonic() + 10
-    while served.arena.busy and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not served.arena.busy, "a run goes on though its visitor has left"
-    assert served.outside == []
-
-
 def note(served: Served, request: BrowserRequest) -> None:
     """Remember a request to another host, unless the content policy stopped it."""
     ours = (f"http://127.0.0.1:{served.port}/", f"http://{ELSEWHERE}:{served.port}/")
@@ -135,7 +69,9 @@ def press_run(page: Page, tokens: int, prompt: str = "Hello", mode: str = "Toget
 def choose(page: Page, *names: str, box: str = "#lanes") -> None:
     """Choose exactly these lanes in the list."""
     found = page.locator(box)
-    found.get_by_role("button", name="Clear").or_(found.locator(".token-remove.remove-all")).click()
+    clear = found.get_by_role("button", name="Clear").or_(found.locator(".token-remove.remove-all"))
+    if clear.count():
+        clear.click()
     for name in names:
         found.locator("input").click()
         page.get_by_role("option", name=name, exact=False).click()

@@ -22,11 +22,30 @@ from gradio_client import Client
 from playground.lanes import default_lanes
 from playground.process import ROOT
 
+APP = ("app.py", "--no-browser")
+DEVICES_UNKNOWN = """
+import sys, time
+from pathlib import Path
+import app
+from playground import devices
+gate, find = Path(sys.argv[1]), devices.found
+def found():
+    while not gate.exists(): time.sleep(0.05)
+    return find()
+devices.found = found
+sys.exit(app.main(["--no-browser", *sys.argv[2:]]))
+"""
+
 
 @contextlib.contextmanager
-def app(home: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def app(
+    home: Path,
+    *arguments: str,
+    start: tuple[str, ...] = APP,
+    **environment: str,
+) -> Iterator[subprocess.Popen[str]]:
     child = subprocess.Popen(
-        [sys.executable, "app.py", "--no-browser", *arguments],
+        [sys.executable, *start, *arguments],
         cwd=ROOT,
         env={**os.environ, "AIPC_HOME": str(home), **environment},
         stdout=subprocess.PIPE,
@@ -65,6 +84,30 @@ def test_it_serves_the_page_and_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
         child.send_signal(signal.SIGINT)
         _, stderr = child.communicate(timeout=20)
     assert (child.returncode, stderr) == (0, "Stopped.\n")
+
+
+def test_the_page_is_up_before_any_device_is_known(tmp_path: Path) -> None:
+    port, gate = free_port(), tmp_path / "known"
+    start = ("-c", DEVICES_UNKNOWN, str(gate))
+    with app(tmp_path, f"--port={port}", start=start):
+        assert "AI PC Playground" in page_of(port)
+        gate.touch()
+        end = time.monotonic() + 60
+        while not (tmp_path / "models").exists():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("option", "told"), [("", "None"), ("--trust-remote-code", "1")])
+def test_only_who_starts_the_program_can_let_models_run_code(
+    option: str, told: str, monkeypatch: pytest.MonkeyPatch, empty_home: Path
+) -> None:
+    monkeypatch.delenv("AIPC_TRUST_REMOTE_CODE", raising=False)
+    arguments = ["--port=99999", *option.split()]
+    seen = f"import app, os; app.main({arguments}); print(os.environ.get('AIPC_TRUST_REMOTE_CODE'))"
+    command = [sys.executable, "-c", seen]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
+    assert done.stdout.strip() == told, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from playground.page.compare import MOST_COLUMNS
 from playground.record import Request
 from tests.served_page import TWO, Served, choose, press_run, shape, state, tokens_of
 
-pytest_plugins = ["tests.served_page"]
+pytest_plugins = ["tests.page_fixtures"]
 HOSTILE = "${window.hacked='template'} <img src=x onerror=\"window.hacked='img'\">"
 
 

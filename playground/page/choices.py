@@ -46,6 +46,7 @@ class Choices:
         if not self._settled:
             probing.join(self._patience_s)
             self.chosen = lanes.default_lanes() if devices.known() else cpu_lanes()
+            self._named |= set(self.chosen)
             self._settled = True
         self.hosts.choose(self.chosen, self.model)
         probing.join()
@@ -86,10 +87,11 @@ class Choices:
     def may_name_models(self, request: gr.Request) -> bool:
         return is_owner(request)
 
-    def of_models(self, request: gr.Request) -> list[tuple[str, str]]:
-        """The models to choose from: for visitors from elsewhere those that are there."""
+    def of_models(self, request: gr.Request, *also: str) -> list[tuple[str, str]]:
+        """The models to choose from: for visitors from elsewhere those that are there, and `also`
+        what they have chosen before."""
         owner = is_owner(request)
-        return view.model_labels(self._names(presets=owner), paths=owner)
+        return view.model_labels([*self._names(presets=owner), *also], paths=owner)
 
     def of_lanes(self, model: str, request: gr.Request) -> list[tuple[str, str]]:
         """The lanes to choose from: those that this machine can run, and those once chosen."""

@@ -53,12 +53,8 @@ class Compare:
 
     # What the events do
 
-    async def arrive(self, request: gr.Request) -> list[Any]:
-        """A new page: the lanes and the model of this program, as soon as they are settled."""
-        await self.choices.settle()
-        return await asyncio.to_thread(self._arrived, request)
-
-    def _arrived(self, request: gr.Request) -> list[Any]:
+    def arrive(self, request: gr.Request) -> list[Any]:
+        """A new page: the lanes and the model of this program."""
         names = [lane.name for lane in self.choices.chosen]
         model = self.choices.model
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,7 @@ from playground.arena import Arena
 from playground.gauges.sampler import Sampler
 from playground.lanes import Lane
 from playground.page import compare_tab, machine_tab, models_tab
+from playground.page.access import is_owner
 from playground.page.choices import Choices
 from playground.page.compare import Compare
 from playground.page.compare_tab import QUIET
@@ -34,6 +36,20 @@ class Tabs:
         """Grows when there may be other lanes, models or devices than before."""
         return sum((self.choices.changes, self.models.preparing.ends, self.machine.setting_up.ends))
 
+    async def arrive(self, request: gr.Request) -> list[Any]:
+        """A new page: what there is to choose, as soon as the first lanes are settled."""
+        await self.choices.settle()
+        return await asyncio.to_thread(self._arrived, request)
+
+    def _arrived(self, request: gr.Request) -> list[Any]:
+        self.compare.sessions[request.session_hash].seen = self.changes
+        return [
+            *self.compare.arrive(request),
+            *self.models.arrive(request),
+            self.machine.actions(request),
+            self.machine.board(request),
+        ]
+
     def tick(self, names: list[str], model: str, request: gr.Request) -> list[Any]:
         """Once a second: what changes by itself, and the rest for whom it has changed."""
         return [
@@ -50,15 +66,13 @@ class Tabs:
         session, changes = self.compare.sessions[request.session_hash], self.changes
         if session.seen == changes:
             return [gr.skip()] * 6
-        first, session.seen = session.seen is None, changes
-        lanes, known = self.choices.of_lanes(model, request), self.choices.of_models(request)
-        chosen: dict[str, Any] = {"value": self.choices.model} if first else {}
-        theirs: dict[str, Any] = {"value": self.models.chosen()} if first else {}
+        session.seen = changes
+        known = self.choices.of_models(request, *([] if is_owner(request) else [model]))
         return [
-            gr.update(choices=lanes),
+            gr.update(choices=self.choices.of_lanes(model, request)),
             gr.update(choices=known),
-            gr.update(choices=known, **chosen),
-            gr.update(choices=self.models.of_lanes(model), **theirs),
+            gr.update(choices=known),
+            gr.update(choices=self.models.of_lanes(model)),
             self.models.table(request),
             self.machine.board(request),
         ]
@@ -81,7 +95,8 @@ def build(tabs: Tabs) -> gr.Blocks:
             with gr.Tab("Machine", elem_id="machine-tab", render_children=True) as tab:
                 third = machine_tab.build(tabs.machine, tab)
         arrived = [first.names, first.model, *first.columns, *first.cards, first.status]
-        page.load(tabs.compare.arrive, None, arrived, **QUIET)
+        arrived += [second.model, second.names, second.table, third.actions, third.board]
+        page.load(tabs.arrive, None, arrived, **QUIET)
         moving = [strip, *first.cards, second.job, third.memory, third.actions, third.job]
         choices = [first.names, first.model, second.model, second.names]
         gr.Timer(1).tick(

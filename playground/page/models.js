@@ -8,7 +8,7 @@ const confirmation = row => {
   no.onclick = () => { asking = null; draw(); };
   return el('div', 'confirm', el('p', '', `Remove all that was made of ${row.title}, ${row.size}?`), row.hub ? cache : '', el('div', 'buttons', yes, no));
 };
-const part = p => el('tr', '', el('th', '', p.what), el('td', '', p.recipe), el('td', 'size', p.size, p.elsewhere ? el('small', '', ' kept elsewhere') : ''));
+const part = p => el('tr', '', el('th', '', p.what), el('td', '', p.recipe), el('td', 'size', p.size, p.elsewhere ? el('small', '', ' ' + p.elsewhere) : ''));
 const article = (row, owner) => {
   const remove = el('button', 'small remove', 'Remove');
   remove.onclick = () => { asking = row.model; draw(); };

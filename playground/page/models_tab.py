@@ -38,14 +38,21 @@ class Models:
         return self.preparing.view(is_owner(request))
 
     def of_lanes(self, model: str) -> list[tuple[str, str]]:
-        """The lanes that a model could be made for."""
-        return view.labels(lane for lane in able(model) if lane.needs_model)
-
-    def chosen(self) -> list[str]:
-        """The lanes that stand there at first: those of the Compare tab."""
-        return [lane.name for lane in self.choices.chosen if lane.needs_model]
+        """The lanes that a model could be made for, and those that are chosen."""
+        lanes = [*able(model), *self.choices.chosen]
+        return view.labels(lane for lane in lanes if lane.needs_model)
 
     # What the events do
+
+    def arrive(self, request: gr.Request) -> list[Any]:
+        """A new page: the model and the lanes of the Compare tab, and what is there."""
+        model = self.choices.model
+        names = [lane.name for lane in self.choices.chosen if lane.needs_model]
+        return [
+            gr.update(choices=self.choices.of_models(request), value=model),
+            gr.update(choices=self.of_lanes(model), value=names),
+            self.table(request),
+        ]
 
     def name(self, model: str, request: gr.Request) -> list[Any]:
         """A model was chosen or typed: its canonical name, its lanes."""

@@ -29,22 +29,24 @@ def table(items: Sequence[Item], *, owner: bool) -> dict[str, Any]:
 
 def row(item: Item, *, owner: bool) -> dict[str, Any]:
     source = source_of(item.model)
+    hub = source is not None and source.remote is not None
     return {
         "model": item.model if owner else "",
         "title": view.model_label(item.model, paths=False),
         "origin": origin(source, item.model if owner else ""),
-        "hub": source is not None and source.remote is not None,
+        "hub": hub,
         "size": size_text(item.bytes),
-        "parts": [part(each) for each in item.parts],
+        "parts": [part(each, hub=hub) for each in item.parts],
     }
 
 
-def part(found: Part) -> dict[str, Any]:
+def part(found: Part, *, hub: bool) -> dict[str, Any]:
+    elsewhere = "in the Hugging Face cache" if hub else "in its own folder"
     return {
         "what": f"{TITLES[found.format]} {found.precision}".strip(),
         "recipe": found.recipe,
         "size": size_text(found.bytes),
-        "elsewhere": found.elsewhere,
+        "elsewhere": elsewhere if found.elsewhere else "",
     }
 
 
