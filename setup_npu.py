@@ -81,13 +81,13 @@ def find_python() -> tuple[list[str], tuple[int, int]]:
         commands = [[f"python{major}.{minor}"]]
         if WINDOWS:
             commands.insert(0, ["py", f"-{major}.{minor}"])
-        test = f"import sys; sys.exit(sys.version_info[:2] != ({major}, {minor}))"
+        test = f"import ensurepip, sys; sys.exit(sys.version_info[:2] != ({major}, {minor}))"
         for command in commands:
             if works([*command, "-c", test]):
                 return command, (major, minor)
     raise Impossible(
-        "Intel's NPU library needs Python 3.12 or 3.11 beside this {}.{}: install 3.12 from "
-        "python.org, then run this again.".format(*running)
+        "Intel's NPU library needs Python 3.12 or 3.11, with venv, beside this {}.{}: install "
+        "3.12 from python.org, then run this again.".format(*running)
     )
 
 

@@ -138,6 +138,13 @@ def test_help_explains_and_sets_nothing_up(project: Path) -> None:
     assert not (project / ".venv").exists()
 
 
+def test_setting_up_what_is_not_known_explains_what_is(project: Path) -> None:
+    ended = call(project, "setup", "gpu")
+    assert ended.returncode == 2
+    assert "python run.py setup npu" in ended.stderr
+    assert not (project / ".venv").exists()
+
+
 def test_a_python_without_ensurepip_is_told_the_package(
     run: ModuleType, commands: Commands
 ) -> None:
@@ -448,7 +455,10 @@ def test_a_python_that_the_library_has_a_wheel_for_is_found(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ((sys, "version_info", (3, 13, 0)), "needs Python 3.12 or 3.11 beside this 3.13: install"),
+        (
+            (sys, "version_info", (3, 13, 0)),
+            "needs Python 3.12 or 3.11, with venv, beside this 3.13",
+        ),
         ((shutil, "which", lambda name: None), "install it with sudo apt install g\\+\\+"),
         ((sys, "platform", "darwin"), "on Windows and Linux on x86-64 only"),
         ((platform, "machine", lambda: "aarch64"), "on Windows and Linux on x86-64 only"),
