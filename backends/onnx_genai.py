@@ -13,6 +13,11 @@ from backends.shared import check_prompt, cpu_name, explained
 from playground.devices.records import Device
 from playground.devices.windows import LocalRegistry, adapters
 
+# 0.18.0's builder gives a model whose config has a `sliding_window` but no `layer_types` (Phi-3,
+# Mistral) a cache of that size, and the graph attention that does not slide: any prompt beyond the
+# window then fails. Without the window the cache has all the room that an answer asks for.
+NO_WINDOW = {"window_size": 0, "slide_key_value_cache": False, "slide_inputs": False}
+
 
 class OnnxGenAI(Backend):
     """Its own step-by-step loop needs no thread: `append_tokens` is the prefill, then steps."""
@@ -49,6 +54,11 @@ class OnnxGenAI(Backend):
 
     def _config(self, model: Path, adapter: Device | None) -> Any:
         config = self._og.Config(str(model))
+        window = self._about["decoder"].get("sliding_window") or {}
+        # A layer that slides wants room for its whole window, whatever is asked for (0.18.0).
+        self._least_room = window.get("window_size", 0) if window.get("layers") else 0
+        if window.get("slide_key_value_cache") is False and not self._least_room:
+            config.overlay(json.dumps({"model": {"decoder": {"sliding_window": NO_WINDOW}}}))
         if adapter is None:
             config.clear_providers()
         else:
@@ -105,7 +115,7 @@ class OnnxGenAI(Backend):
         """Every option that can change an answer: unset ones come from the model's folder."""
         sample = options.temperature > 0
         return {
-            "max_length": room,
+            "max_length": max(room, min(self._least_room, self._about["context_length"])),
             # It bans the ends rather than going past them: only where nothing else can.
             "min_length": room if options.ignore_eos and not self._resumes else 0,
             "do_sample": sample,

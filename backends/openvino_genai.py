@@ -42,6 +42,7 @@ class OpenVinoGenAI(Backend):
         used = "CPU" if device == NPU_ON_CPU else device
         name = openvino_device_name(openvino.Core(), used)
         static = device.startswith("NPU")
+        self._capacity = capacity if static else None
         self._longest_prompt = max(capacity - LEAST_ANSWER, 1) if static else None
         cache = CompileCache(device)
         with explained(model):
@@ -56,7 +57,7 @@ class OpenVinoGenAI(Backend):
             device_name=name,
             library_version=openvino_genai.__version__,
             notes=stand_in + cache.notes(),
-            capacity=capacity if static else None,
+            capacity=self._capacity,
             longest_prompt=self._longest_prompt,
         )
 
@@ -86,6 +87,8 @@ class OpenVinoGenAI(Backend):
         tensor = self._openvino.Tensor
         inputs = self._genai.TokenizedInputs(tensor(ids), tensor(np.ones_like(ids)))
         config = self._config(options)
+        if self._capacity:  # the pipeline rounds its room up to blocks of 64
+            config.max_new_tokens = min(options.max_new_tokens, self._capacity - len(prompt))
 
         def work(emit: Emit) -> None:
             self._pipeline.generate(inputs, config, self._streamer(emit))

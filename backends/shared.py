@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -115,8 +115,15 @@ class CompileCache:
             return ("Compiled in this load; the next one takes it from the cache.",)
         return ()
 
-    def _files(self) -> set[Path]:
-        return set(self._folder.rglob("*")) if self._folder and self._folder.is_dir() else set()
+    def _files(self) -> set[tuple[Path, int]]:
+        """With the times of writing: a damaged file is compiled anew under its old name."""
+        if self._folder is None or not self._folder.is_dir():
+            return set()
+        found = set()
+        for path in self._folder.iterdir():
+            with suppress(OSError):  # another process writes it anew this moment
+                found.add((path, path.stat().st_mtime_ns))
+        return found
 
 
 def openvino_device_name(core: Any, device: str) -> str:
