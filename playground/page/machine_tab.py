@@ -52,7 +52,7 @@ class Machine:
         except PlaygroundError as error:
             return view.note(error)
         freed = self.hosts.unload_idle()
-        return view.note(f"{size_text(freed)} came back." if freed else "No worker was idle.")
+        return view.note(f"{size_text(int(freed * 1e6))} came back." if freed else "No worker was idle.")
 
     def set_up(self, request: gr.Request) -> list[Any]:
         try:
