@@ -10,8 +10,8 @@ from typing import Any
 
 from backends.base import Backend, BackendError, Loaded, Options
 from backends.shared import check_prompt, cpu_name, explained
+from playground.devices.hardware import directml_adapters
 from playground.devices.records import Device
-from playground.devices.windows import LocalRegistry, adapters
 
 # 0.18.0's builder gives a model whose config has a `sliding_window` but no `layer_types` (Phi-3,
 # Mistral) a cache of that size, and the graph attention that does not slide: any prompt beyond the
@@ -44,7 +44,7 @@ class OnnxGenAI(Backend):
                 "This ONNX Runtime GenAI was built without DirectML, so it cannot use the GPU.",
                 "On Windows, install onnxruntime-genai-directml instead; elsewhere use the CPU.",
             )
-        found, index = adapters(LocalRegistry()), int(device.partition(".")[2] or 0)
+        found, index = directml_adapters(), int(device.partition(".")[2] or 0)
         if index >= len(found):
             raise BackendError(
                 f"Windows has no adapter {device} for DirectML.",
