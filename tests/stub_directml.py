@@ -14,12 +14,18 @@ from types import ModuleType
 from typing import Any
 
 from backends import onnx_genai
+from playground.devices import Device, windows
 from tests.machines import laptop
 
 SEARCH = {"min_length", "max_length", "batch_size", "num_beams", "num_return_sequences", "top_k"}
 SEARCH |= {"top_p", "temperature", "repetition_penalty", "length_penalty", "no_repeat_ngram_size"}
 SEARCH |= {"diversity_penalty", "random_seed", "chunk_size", "do_sample"}
 SEARCH |= {"past_present_share_buffer", "early_stopping"}
+
+
+def recorded_adapters() -> tuple[Device, ...]:
+    """Of a laptop with an Intel and an NVIDIA GPU."""
+    return windows.adapters(laptop())
 
 
 class StubDirectML(ModuleType):
@@ -126,8 +132,8 @@ class StubGenerator:
 
 
 class StubbedOnnxGenAI(onnx_genai.OnnxGenAI):
-    """The backend in a worker on that stub, with the adapters of a recorded laptop."""
+    """The backend in a worker on that stub, with the recorded adapters."""
 
     def __init__(self) -> None:
         sys.modules["onnxruntime_genai"] = StubDirectML()
-        onnx_genai.LocalRegistry = laptop  # type: ignore[assignment,misc]
+        onnx_genai.directml_adapters = recorded_adapters

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import json
-import os
-import shutil
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,12 +13,11 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from backends import ENGINES
 from backends.base import Backend, BackendError, Loaded, Options
-from backends.shared import Emit, stream
 from playground import lanes
 from playground.models import convert
 from tests import phi3_models
+from tests.backend_parts import CAPACITY, copy, engine_threads, new, rewrite
 
 Prepared = Callable[[str, str], Path]
 PARIS = (
@@ -52,7 +45,6 @@ every = pytest.mark.parametrize("lane", ["fake:CPU:2000tps", *REAL], indirect=Tr
 real = pytest.mark.parametrize("lane", REAL, indirect=True, scope="module")
 slow = pytest.mark.parametrize("lane", DEFAULT, indirect=True, scope="module")
 WEIGHTS = {"openvino": "openvino_model.bin", "onnx": "model.onnx.data", "hf": "model.safetensors"}
-CAPACITY = 1024
 
 
 @dataclass
@@ -78,33 +70,6 @@ class Lane:
         backend = new(self.column.backend)
         loaded = backend.load(folder, self.column.device, self.column.precision, CAPACITY)
         return replace(self, backend=backend, loaded=loaded, folder=folder)
-
-
-def new(engine: str) -> Backend:
-    module, name = ENGINES[engine].target.split(":")
-    return getattr(importlib.import_module(module), name)()
-
-
-def copy(folder: Path, target: Path) -> Path:
-    """The same folder elsewhere; hard links where possible, for its size."""
-
-    def link(source: str, to: str) -> None:
-        try:
-            os.link(source, to)
-        except OSError:
-            shutil.copyfile(source, to)
-
-    shutil.copytree(folder, target, copy_function=link)
-    return target
-
-
-def rewrite(path: Path, content: str) -> None:
-    path.unlink(missing_ok=True)  # not through a hard link into the original
-    path.write_text(content, encoding="utf-8")
-
-
-def engine_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "engine"]
 
 
 @pytest.fixture(scope="module")
@@ -313,68 +278,3 @@ def test_a_missing_or_damaged_folder_is_explained(lane: Lane, tmp_path: Path, da
         lane.load(folder)
     assert str(folder) in str(caught.value)
     assert caught.value.fix
-
-
-@pytest.mark.parametrize(
-    ("engine", "device"),
-    [
-        ("openvino-genai", "GPU.7"),
-        ("openvino-genai", "AUTO"),
-        ("openvino-optimum", "GPU.7"),
-        ("openvino-optimum", "AUTO:CPU"),
-        ("onnx-genai", "NPU"),
-        ("pytorch", "NPU"),
-        ("pytorch", "CUDA.7"),
-        ("fake", "NPU"),
-    ],
-)
-def test_a_device_that_is_not_there_is_named_with_a_fix(
-    engine: str, device: str, tmp_path: Path
-) -> None:
-    with pytest.raises(BackendError, match=device) as caught:
-        new(engine).load(tmp_path, device, ENGINES[engine].devices["CPU"].precisions[0], CAPACITY)
-    assert "CPU" in caught.value.fix
-
-
-def test_too_little_memory_is_told_apart(
-    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise RuntimeError("Exception from src/core: std::bad_alloc")
-
-    monkeypatch.setattr("openvino_genai.LLMPipeline", fail)
-    with pytest.raises(BackendError, match="not enough memory"):
-        new("openvino-genai").load(prepared("openvino", "int8"), "CPU", "int8", CAPACITY)
-
-
-def test_a_prompt_that_fills_the_models_room_is_refused_by_onnx(prepared: Prepared) -> None:
-    backend = new("onnx-genai")
-    backend.load(prepared("onnx", "int4"), "CPU", "int4", CAPACITY)
-    with pytest.raises(BackendError, match="8192"):
-        list(backend.generate([5] * 8192, Options(max_new_tokens=1)))
-
-
-def test_a_stream_gives_what_came_before_an_error_and_then_the_error() -> None:
-    def work(emit: Emit) -> None:
-        emit(1)
-        raise OSError("broken")
-
-    ids = stream(work)
-    assert next(ids) == 1
-    with pytest.raises(OSError, match="broken"):
-        next(ids)
-    assert engine_threads() == []
-
-
-def test_importing_every_backend_imports_no_sdk() -> None:
-    modules = [engine.target.split(":")[0] for engine in ENGINES.values()]
-    sdks = {engine.module.split(".")[0] for engine in ENGINES.values() if engine.module}
-    code = f"import sys, {', '.join(modules)}; print(*({sdks} & set(sys.modules)))"
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.strip() == ""

@@ -15,12 +15,11 @@ from backends.base import BackendError, Loaded, Options
 from backends.onnx_genai import OnnxGenAI
 from playground import devices, lanes, models
 from playground.arena import Arena
-from playground.devices import Found, windows
+from playground.devices import Found
 from playground.models.catalogue import is_for_directml
 from playground.record import Request
 from tests import phi3_models
-from tests.machines import laptop
-from tests.stub_directml import StubDirectML
+from tests.stub_directml import StubDirectML, recorded_adapters
 
 PROMPT, END = [5, 6, 7], 320
 GREEDY = Options(max_new_tokens=8, stop_ids=(END,))
@@ -39,7 +38,7 @@ def load(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     def on(device: str, **stub: object) -> tuple[OnnxGenAI, Loaded, StubDirectML]:
         module = StubDirectML(**stub)
         monkeypatch.setitem(sys.modules, "onnxruntime_genai", module)
-        monkeypatch.setattr("backends.onnx_genai.LocalRegistry", laptop)
+        monkeypatch.setattr("backends.onnx_genai.directml_adapters", recorded_adapters)
         backend = OnnxGenAI()
         return backend, backend.load(folder, device, "int4", 1024), module
 
@@ -110,7 +109,7 @@ def test_the_lane_goes_from_model_to_answer_on_the_adapter_that_was_chosen(
     models_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIPC_HOME", str(models_home))
-    found = Found(dml=windows.adapters(laptop()), dml_package=True)
+    found = Found(dml=recorded_adapters(), dml_package=True)
     monkeypatch.setattr(devices, "found", lambda: found)
     stubbed = replace(ENGINES["onnx-genai"], target="tests.stub_directml:StubbedOnnxGenAI")
     monkeypatch.setitem(ENGINES, "onnx-genai", stubbed)

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from backends.base import Options
 from backends.onnx_genai import OnnxGenAI
+from backends.openvino_optimum import OpenVinoOptimum
 from backends.pytorch import PyTorch
 from playground import lanes, models
 from playground.arena import Arena
@@ -146,6 +147,14 @@ def test_onnx_answers_prompts_shorter_and_longer_than_the_model_s_window(
     for prompt in ([30 + n * 7 % 200 for n in range(length)] for length in (100, 2100, 4000)):
         answer = list(backend.generate(prompt, options))
         assert answer == list(reference.generate(prompt, options))
+
+
+def test_optimum_runs_with_the_seed_s_settings(models_home: Path) -> None:
+    backend = OpenVinoOptimum()
+    backend.load(phi3_models.prepared(models_home, "openvino", "int4"), "CPU", "int4", 4096)
+    compiled = backend._model.request.get_compiled_model()
+    told = {name: str(compiled.get_property(name)) for name in ("PERFORMANCE_HINT", "NUM_STREAMS")}
+    assert told == {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
 
 
 @pytest.mark.parametrize("stop", STOPS)
