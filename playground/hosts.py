@@ -272,11 +272,9 @@ class Hosts:
 
 def worker_of(lane: Lane) -> Worker:
     """Its worker, not yet started, on the Python that has its library."""
-    python, environment = sys.executable, {"AIPC_CACHE": str(home() / "cache")}
-    if lane.engine.own_environment:
-        python = str(npu_environment.python())
-        environment |= npu_environment.environment()
-    return Worker(lane.engine.target, log_file(lane), python=python, environment=environment)
+    python = npu_environment.python() if lane.engine.own_environment else sys.executable
+    cache = {"AIPC_CACHE": str(home() / "cache")}
+    return Worker(lane.engine.target, log_file(lane), python=str(python), environment=cache)
 
 
 def room_for(tokens: int, context: int) -> int:

@@ -40,8 +40,3 @@ def ready() -> bool:
         return python().exists() and stamp().read_text(encoding="ascii") == fingerprint()
     except (OSError, ValueError):
         return False
-
-
-def environment() -> dict[str, str]:
-    """Variables that its workers need: none, since its libraries find each other by themselves."""
-    return {}

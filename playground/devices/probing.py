@@ -18,6 +18,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
+from playground import npu_environment
 from playground.devices import windows
 from playground.devices.hardware import directml_adapters, hardware
 from playground.devices.records import Device, Found, Hardware
@@ -85,13 +86,9 @@ def probes() -> dict[str, Probe]:
             asked[f"openvino:{plugin}"] = _probe(title, "openvino", plugin)
     if torch_build() not in (None, "CPU"):
         asked["torch"] = _probe("PyTorch", "torch")
-    from playground import npu_environment
-
     if npu_environment.ready():
-        own = npu_environment.environment()
         python = npu_environment.python()
-        title = "The NPU library"
-        asked["npu-library"] = _probe(title, "npu-library", python=python, environment=own)
+        asked["npu-library"] = _probe("The NPU library", "npu-library", python=python)
     return asked
 
 
@@ -177,12 +174,9 @@ def _probe(
     title: str,
     *arguments: str,
     python: Path = Path(sys.executable),
-    environment: Mapping[str, str] | None = None,
 ) -> Probe:
     """The child ends itself soon after our patience does, in case we are gone by then."""
-    return Probe(
-        title, [str(python), "-P", str(PROBE), str(2 * PATIENCE_S), *arguments], environment
-    )
+    return Probe(title, [str(python), "-P", str(PROBE), str(2 * PATIENCE_S), *arguments])
 
 
 def _spec(module: str) -> ModuleSpec | None:
