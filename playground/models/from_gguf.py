@@ -19,7 +19,7 @@ from playground.models.gguf_config import ROPE_TENSORS, Described, not_understoo
 
 # Weights are float32 up to here, since a dequantised Q4_1 value fits neither bf16 nor fp16. Above,
 # 32 bits take more memory than most machines have: bfloat16, in which such models were trained,
-# moves a dequantised value by 0.2 % at most, far less than its quantisation did. A file of 16-bit
+# moves a dequantised value by 0.2 % at most, less than its quantisation did. A file of 16-bit
 # floats keeps its own kind.
 LARGE = 1_500_000_000  # parameters
 

@@ -92,6 +92,8 @@ class Described:
 
     def complete(self, read: Mapping[str, Any], mapped: Iterable[str]) -> dict[str, Any]:
         """`read` by transformers with its `mapped` keys, and the rest; raises SystemExit."""
+        if "token_embd.weight" not in self.tensors:
+            raise not_understood("a file without the weights of a language model")
         self._refuse_leftovers(mapped)
         config = {**dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")), **read}
         fields = FIELDS[self.architecture]

@@ -93,19 +93,19 @@ _llama3 = _by("|".join([_ENGLISH, _WORD, _NUMBER, _SIGNS + r"[\r\n]*", _SPACES])
 _qwen2 = _by("|".join([_ENGLISH, _WORD, r"\p{N}", _SIGNS + r"[\r\n]*", _SPACES]))
 
 FAMILIES = (
-    Family("gpt-2 phi-2 jais trillion granite-docling exaone4 mellum gigachat a.x-4.0", _gpt2),
+    Family("gpt-2 phi-2 trillion granite-docling mellum a.x-4.0", _gpt2),
     Family("mpt olmo", _gpt2, nfc=True),
-    Family("smollm starcoder refact codeshell exaone minerva-7b mellum2", _digits),
+    Family("smollm starcoder refact exaone minerva-7b", _digits),
     Family("command-r", _digits, nfc=True),
     Family(
-        "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2",
+        "llama-bpe llama3 llama-v3 falcon3 pixtral midm-2.0 lfm2",
         _llama3,
         ignore_merges=True,
         add_bos=True,
     ),
-    Family("dbrx smaug-bpe chatglm-bpe glm4", _llama3),
+    Family("dbrx smaug-bpe", _llama3),
     Family("qwen2", _qwen2, nfc=True),
-    Family("deepseek-r1-qwen stablelm2 megrez hunyuan solar-open grok-2", _qwen2),
+    Family("deepseek-r1-qwen stablelm2 megrez", _qwen2),
     Family(
         "qwen35",
         _by(
@@ -132,7 +132,7 @@ FAMILIES = (
         add_bos=True,
     ),
     Family(
-        "gpt-4o llama4 kanana2 minimax-m2",
+        "gpt-4o llama4 minimax-m2",
         _by(
             "|".join(
                 [
@@ -157,7 +157,7 @@ FAMILIES = (
         ),
     ),
     Family("deepseek-coder", _by(r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CHINESE, r"\p{N}")),
-    Family("deepseek-v3 hunyuan-dense joyai-llm", _by(_NUMBER, _JAPANESE, _DEEPSEEK3)),
+    Family("deepseek-v3", _by(_NUMBER, _JAPANESE, _DEEPSEEK3)),
     Family("falcon", _falcon),
     Family("bloom poro-chat gpt3-finnish", _by(rf" ?[^(\s|{_SENTENCE_ENDS})]+")),
     Family("viking", _by(rf" ?[^(\s|{_SENTENCE_ENDS})]+", r"\p{N}")),
