@@ -221,7 +221,7 @@ def _bytes_needed(source: Source, format: str) -> int:
         return source.preset.fetch_bytes + 4 * source.preset.parameters + space.SMALL_FILES
     if source.kind == "gguf" and format == "hf":
         assert source.path is not None
-        return space.from_gguf(source.path.stat().st_size) + space.SMALL_FILES
+        return space.from_gguf(source.path.stat().st_size)[0] + space.SMALL_FILES
     if remote_of(source, format, "") or convert.family(format) == source.kind:
         return space.SMALL_FILES
     if source.preset:

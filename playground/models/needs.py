@@ -170,7 +170,7 @@ def _source_weights(source: Source, answers: Answers) -> tuple[int, int]:
         there = folders.weight_bytes(preparing.lane_folder(source.name, "hf", ""))
         return there, 4 if source.kind == "gguf" else 2
     if source.kind == "gguf" and source.path is not None:
-        return space.from_gguf(source.path.stat().st_size), 4
+        return space.from_gguf(source.path.stat().st_size)
     planned = answers.get(source.remote) if source.remote else None
     return (planned.bytes_total if isinstance(planned, Plan) else 0), 2
 

@@ -20,10 +20,10 @@ def while_converting(format: str, weights: int) -> int:
     return int(weights * (1.5 if convert.family(format) == "openvino" else 0.75))
 
 
-def from_gguf(size: int) -> int:
-    """The Hugging Face folder of a GGUF file: 4-bit weights become 32-bit ones, or 16-bit ones in a
-    large model (see from_gguf.py)."""
-    return size * (8 if size < 3_000_000_000 else 4)
+def from_gguf(size: int) -> tuple[int, int]:
+    """Bytes of the Hugging Face folder of a GGUF file, and of each weight: 4-bit weights become
+    32-bit ones, or 16-bit ones in a large model (see from_gguf.py)."""
+    return (8 * size, 4) if size < 3_000_000_000 else (4 * size, 2)
 
 
 def once_converted(format: str, precision: str, weights: int, bytes_each: int) -> int:
