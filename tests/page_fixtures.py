@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from backends import ENGINES, Engine, Reads
 from playground import devices
 from playground.page import serve
 from tests.served_page import ELSEWHERE, TWO, Served, note
 
+expect.set_options(timeout=30_000)  # on a busy machine too
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 
 

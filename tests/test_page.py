@@ -23,7 +23,9 @@ from playground import lanes
 from playground.errors import WorkerError
 from playground.lanes import Lane, parse
 from playground.models import DEFAULT_MODEL, Stage
+from playground.page import view
 from playground.page.compare import MOST_COLUMNS
+from playground.page.sessions import Session
 from playground.record import Request
 from tests.served_page import TWO, Served, choose, press_run, shape, state, tokens_of
 
@@ -77,7 +79,7 @@ def test_in_turn_the_second_column_waits_for_the_first(visit: Callable[..., Page
 def test_the_answer_is_shown_as_markdown(visit: Callable[..., Page]) -> None:
     page = visit()
     press_run(page, tokens=60)
-    expect(page.locator(".lane-0 .block.answer strong")).to_have_text("replayed", timeout=20_000)
+    expect(page.locator(".lane-0 .block.answer strong")).to_have_text("replayed")
 
 
 def test_stop_ends_all_columns_and_keeps_what_was_said(visit: Callable[..., Page]) -> None:
@@ -174,9 +176,9 @@ def test_a_second_visitor_sees_that_the_engines_are_busy_and_waits(
     first, second = visit(), visit()
     press_run(first, tokens=200)
     state(first, 0, "running")
-    expect(second.locator(".busy span")).to_have_text("engines busy", timeout=5_000)
+    expect(second.locator(".busy span")).to_have_text("engines busy")
     press_run(second, tokens=20)
-    expect(second.locator("#status")).to_contain_text("queue: 1/1", timeout=5_000)
+    expect(second.locator("#status")).to_contain_text("queue: 1/1")
     first.locator("#stop").click()
     state(second, 0, "ok")
     assert tokens_of(second, 0) == 20
@@ -188,10 +190,10 @@ def test_a_visitor_who_stops_in_the_queue_never_begins(visit: Callable[..., Page
     press_run(first, tokens=100)
     state(first, 0, "running")
     press_run(second, tokens=20)
-    expect(second.locator("#status")).to_contain_text("queue", timeout=5_000)
+    expect(second.locator("#status")).to_contain_text("queue")
     second.locator("#stop").click()
     state(first, 0, "ok")
-    expect(second.locator("#status")).to_contain_text("Stopped before it began", timeout=10_000)
+    expect(second.locator("#status")).to_contain_text("Stopped before it began")
     assert tokens_of(second, 0) == 0
 
 
@@ -255,7 +257,7 @@ def test_closing_the_tab_stops_its_run(visit: Callable[..., Page], served: Serve
 def test_an_empty_prompt_gets_a_sentence(visit: Callable[..., Page]) -> None:
     page = visit()
     press_run(page, tokens=20, prompt="   ")
-    expect(page.locator("#status")).to_contain_text("The prompt is empty. Write", timeout=5_000)
+    expect(page.locator("#status")).to_contain_text("The prompt is empty. Write")
 
 
 def test_model_text_runs_no_script_and_loads_nothing(
@@ -282,7 +284,7 @@ def test_an_error_text_cannot_become_markup(visit: Callable[..., Page], served: 
     host.error, before = WorkerError(HOSTILE, HOSTILE), host.stage
     host.stage = Stage("failed", None, HOSTILE)
     try:
-        expect(page.locator(".lane-0 .error")).to_contain_text("${window.hacked", timeout=5_000)
+        expect(page.locator(".lane-0 .error")).to_contain_text("${window.hacked")
         assert page.evaluate("window.hacked") is None
     finally:
         host.error, host.stage = None, before
@@ -301,6 +303,26 @@ def test_a_prompt_is_not_written_to_the_browser_s_storage(visit: Callable[..., P
     state(page, 0, "ok")
     stored = page.evaluate("JSON.stringify(localStorage) + JSON.stringify(sessionStorage)")
     assert "secret" not in stored
+
+
+def test_a_column_tells_the_recipe_of_its_weights_and_its_room(served: Served) -> None:
+    host = served.arena.hosts[parse("openvino-genai:NPU-on-CPU:int4")]
+    host.weights = {"recipe": "int4 sym, per channel, as published in makers/model"}
+    host.loaded = {"capacity": 1024, "notes": ["Compiled in this load."]}
+    card = view.card(host, None, None)
+    told = "int4 sym, per channel, as published in makers/model · room for 1,024 tokens"
+    assert (card["weights"], card["notes"]) == (told, "Compiled in this load.")
+
+
+def test_a_lane_that_holds_another_model_is_not_called_ready(
+    visit: Callable[..., Page], served: Served
+) -> None:
+    visit()
+    states = [
+        served.compare.card(Session(), TWO[0], model)["state"]
+        for model in (DEFAULT_MODEL, "Phi-3-mini-4k-instruct")
+    ]
+    assert states == ["ready", "idle"]
 
 
 def test_the_api_streams_states_and_ends_with_the_result(served: Served) -> None:

@@ -428,8 +428,14 @@ def test_nobody_else_is(forged: Any) -> None:
     assert not is_owner(forged)
 
 
-def test_a_visitor_from_elsewhere_sees_the_tabs_read_only(visit: Callable[..., Page]) -> None:
+def test_a_visitor_from_elsewhere_sees_the_tabs_read_only_and_no_paths(
+    visit: Callable[..., Page], models_home: Path
+) -> None:
+    folder = phi3_models.source(models_home)
+    models.prepare(str(folder), "onnx", "int4")
     page = visit(host=ELSEWHERE, tab="Models")
+    expect(page.locator(".model h3", has_text=folder.name)).to_be_visible(timeout=MINUTE)
+    assert str(folder.parent) not in page.content()
     expect(page.locator("#models .only-here")).to_be_visible(timeout=MINUTE)
     expect(page.locator("#models h2")).to_be_visible()
     assert page.locator("#prepare:visible, .remove:visible").count() == 0
@@ -452,14 +458,14 @@ def test_requests_of_others_are_refused_whatever_they_ask(
     for name in ("prepare", "remove", "needs"):
         monkeypatch.setattr(models, name, lambda *_, name=name, **__: done.append(name))
     unload = served.arena.hosts
-    monkeypatch.setattr(unload, "unload_idle", lambda: done.append("unload") or 0, raising=False)
+    monkeypatch.setattr(unload, "unload_idle", lambda: done.append("unload") or 0)
     monkeypatch.setattr(served.tabs.machine.setting_up, "start", lambda: done.append("set up"))
     monkeypatch.setattr(machine_tab.doctor, "report", lambda: done.append("report") or {})
     monkeypatch.setattr(served.tabs.models.preparing, "cancel", lambda: done.append("cancel"))
     monkeypatch.setattr(served.tabs.machine.setting_up, "cancel", lambda: done.append("cancel"))
     lane = "pytorch:CPU:fp32"
     forged = {
-        "name": ["/etc"],
+        "name": ["/etc", []],
         "size": [DEFAULT_MODEL, [lane]],
         "prepare": [DEFAULT_MODEL, [lane]],
         "remove": [],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from pathlib import Path
 
 import gradio as gr
 
@@ -71,7 +72,7 @@ class Choices:
         only the person at this machine may: name any model, or have one made by using a lane."""
         if is_owner(request):
             return models.check(model)
-        if model not in self._names():
+        if model not in self._names(owner=False):
             raise BadInput(
                 "Only the person at this machine may name a model.", "Choose one of the list."
             )
@@ -91,7 +92,7 @@ class Choices:
         """The models to choose from: for visitors from elsewhere those that are there, and `also`
         what they have chosen before."""
         owner = is_owner(request)
-        return view.model_labels([*self._names(presets=owner), *also], paths=owner)
+        return view.model_labels([*self._names(owner), *also], paths=owner)
 
     def of_lanes(self, model: str, request: gr.Request) -> list[tuple[str, str]]:
         """The lanes to choose from: those that this machine can run, and those once chosen."""
@@ -99,8 +100,13 @@ class Choices:
         named = sorted(self._named, key=lambda lane: lane.name)
         return view.labels([*able(model, usable), *named])
 
-    def _names(self, presets: bool = True) -> list[str]:
-        there = [item.model for item in models.inventory() if item.parts or presets]
+    def _names(self, owner: bool) -> list[str]:
+        """To others no preset that is not there, and no path here but the chosen model's."""
+        there = [
+            item.model
+            for item in models.inventory()
+            if owner or (item.parts and not Path(item.model).is_absolute())
+        ]
         return list(dict.fromkeys([*there, self.model]))
 
 

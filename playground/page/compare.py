@@ -22,7 +22,7 @@ __all__ = ["HINT", "IN_TURN", "MOST_COLUMNS", "TOGETHER", "Compare"]
 MOST_COLUMNS = 6
 UNDER_WAY = "Your prompt is already under way. Stop it first."
 HINT = "Press Run, or Ctrl+Enter in the prompt."
-QUEUED = "The engines are busy; waiting for its turn."
+QUEUED = "Waiting for its turn."
 NEVER_BEGAN = "Stopped before it began."
 
 

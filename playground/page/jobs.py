@@ -23,6 +23,11 @@ from playground.process import ROOT
 
 IDLE, WORKING, DONE, FAILED, CANCELLED = "idle", "working", "done", "failed", "cancelled"
 UNEXPECTED = "It failed: {!r}. Details are in the log."
+ENDS = {
+    DONE: "Choose it on the Compare tab.",
+    FAILED: "",
+    CANCELLED: models.Cancelled().message,
+}
 
 log = logging.getLogger(__name__)
 
@@ -113,15 +118,17 @@ class Preparing(Job):
             step.state, step.note = self._make(step)
         self._stage = None
         states = {step.state for step in self._steps}
-        return next((each for each in (CANCELLED, FAILED) if each in states), DONE)
+        state = next((each for each in (CANCELLED, FAILED) if each in states), DONE)
+        self.detail = ENDS[state]
+        return state
 
     def _make(self, step: Step) -> tuple[str, str]:
         what = (self.model, step.format, step.precision)
         try:
             models.prepare(*what, self._report, self.cancelled)
             return DONE, ""
-        except models.Cancelled as called_off:
-            return CANCELLED, called_off.message
+        except models.Cancelled:
+            return CANCELLED, ""
         except PlaygroundError as error:
             return FAILED, str(error)
 

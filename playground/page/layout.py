@@ -11,7 +11,6 @@ from playground.arena import Arena
 from playground.gauges.sampler import Sampler
 from playground.lanes import Lane
 from playground.page import compare_tab, machine_tab, models_tab
-from playground.page.access import is_owner
 from playground.page.choices import Choices
 from playground.page.compare import Compare
 from playground.page.compare_tab import QUIET
@@ -50,29 +49,39 @@ class Tabs:
             self.machine.board(request),
         ]
 
-    def tick(self, names: list[str], model: str, request: gr.Request) -> list[Any]:
-        """Once a second: what changes by itself, and the rest for whom it has changed."""
+    def tick(
+        self, names: list[str], model: str, other: str, for_lanes: list[str], request: gr.Request
+    ) -> list[Any]:
+        """Once a second: what changes by itself, and the rest for whom it has changed.
+
+        names, model: chosen on the Compare tab; other, for_lanes: model and lanes on Models.
+        """
         return [
             *self.compare.tick(names, model, request),
             self.models.job(request),
             self.machine.memory(),
             self.machine.actions(request),
             self.machine.job(request),
-            *self.refresh(model, request),
+            *self.refresh(model, other, for_lanes, request),
         ]
 
-    def refresh(self, model: str, request: gr.Request) -> list[Any]:
-        """Everything to choose from, the tables; all skipped where this visitor has it already."""
+    def refresh(
+        self, model: str, other: str, for_lanes: list[str], request: gr.Request
+    ) -> list[Any]:
+        """Everything to choose from, the tables; all skipped where this visitor has it already.
+
+        What is chosen stays among the choices: Gradio drops and refuses whatever is not.
+        """
         session, changes = self.compare.sessions[request.session_hash], self.changes
         if session.seen == changes:
             return [gr.skip()] * 6
         session.seen = changes
-        known = self.choices.of_models(request, *([] if is_owner(request) else [model]))
+        known = self.choices.of_models(request, model, other)
         return [
             gr.update(choices=self.choices.of_lanes(model, request)),
             gr.update(choices=known),
             gr.update(choices=known),
-            gr.update(choices=self.models.of_lanes(model)),
+            gr.update(choices=self.models.of_lanes(other, for_lanes)),
             self.models.table(request),
             self.machine.board(request),
         ]
@@ -101,7 +110,7 @@ def build(tabs: Tabs) -> gr.Blocks:
         choices = [first.names, first.model, second.model, second.names]
         gr.Timer(1).tick(
             tabs.tick,
-            [first.names, first.model],
+            [first.names, first.model, second.model, second.names],
             [*moving, *choices, second.table, third.board],
             **QUIET,
         )

@@ -11,7 +11,6 @@ from playground import doctor, npu_environment
 from playground.errors import PlaygroundError
 from playground.gauges.sampler import Sampler
 from playground.hosts import Hosts
-from playground.models.failures import size_text
 from playground.page import machine_view, view
 from playground.page.access import is_owner, only_owner
 from playground.page.choices import Choices
@@ -41,7 +40,7 @@ class Machine:
     def memory(self) -> dict[str, Any]:
         latest, loaded = self.sampler.latest, len(self.hosts.pids())
         used, total = latest.memory_used_mb, latest.memory_total_mb
-        return view.note(machine_view.memory(used, total, loaded))
+        return view.note(machine_view.memory(used, total, loaded), spoken=False)
 
     # What the events do
 
@@ -51,8 +50,9 @@ class Machine:
             only_owner(request)
         except PlaygroundError as error:
             return view.note(error)
-        freed = self.hosts.unload_idle()
-        return view.note(f"{size_text(int(freed * 1e6))} came back." if freed else "No worker was idle.")
+        freed_mb = self.hosts.unload_idle()
+        back = f"{view.memory(freed_mb)} came back; the next run loads again."
+        return view.note(back if freed_mb else "No worker was idle.")
 
     def set_up(self, request: gr.Request) -> list[Any]:
         try:

@@ -10,7 +10,7 @@ import gradio as gr
 from playground import models
 from playground.errors import BadInput, PlaygroundError
 from playground.hosts import Hosts
-from playground.lanes import Lane, parse_all
+from playground.lanes import Lane, parse, parse_all
 from playground.models.failures import size_text
 from playground.page import models_view, view
 from playground.page.access import is_owner, only_owner
@@ -37,9 +37,9 @@ class Models:
     def job(self, request: gr.Request) -> dict[str, Any]:
         return self.preparing.view(is_owner(request))
 
-    def of_lanes(self, model: str) -> list[tuple[str, str]]:
+    def of_lanes(self, model: str, names: list[str]) -> list[tuple[str, str]]:
         """The lanes that a model could be made for, and those that are chosen."""
-        lanes = [*able(model), *self.choices.chosen]
+        lanes = [*able(model), *map(parse, names)]
         return view.labels(lane for lane in lanes if lane.needs_model)
 
     # What the events do
@@ -50,23 +50,19 @@ class Models:
         names = [lane.name for lane in self.choices.chosen if lane.needs_model]
         return [
             gr.update(choices=self.choices.of_models(request), value=model),
-            gr.update(choices=self.of_lanes(model), value=names),
+            gr.update(choices=self.of_lanes(model, names), value=names),
             self.table(request),
         ]
 
-    def name(self, model: str, request: gr.Request) -> list[Any]:
+    def name(self, model: str, names: list[str], request: gr.Request) -> list[Any]:
         """A model was chosen or typed: its canonical name, its lanes."""
         try:
             only_owner(request)
             model = models.check(model)
         except PlaygroundError as error:
             return [gr.skip(), gr.skip(), view.note(error)]
-        known = [*self.choices.of_models(request), *view.model_labels([model], paths=True)]
-        chosen = gr.update(choices=list(dict.fromkeys(known)), value=model)
-        return [chosen, gr.update(choices=self.of_lanes(model)), HINT]
-
-    def asking(self, request: gr.Request) -> dict[str, Any]:
-        return ASKING
+        chosen = gr.update(choices=self.choices.of_models(request, model), value=model)
+        return [chosen, gr.update(choices=self.of_lanes(model, names)), HINT]
 
     def size(self, model: str, names: list[str], request: gr.Request) -> dict[str, Any]:
         """What preparing would take, as a sentence and its steps."""
@@ -170,8 +166,8 @@ def build(handlers: Models, tab: gr.Tab) -> ModelsTab:
     removed = html("note", NOTHING, elem_id="removed")
     table = html("models", None, elem_id="models")
 
-    model.input(handlers.name, model, [model, names, note], **QUIET)
-    size.click(handlers.asking, None, note, **QUIET).then(
+    model.input(handlers.name, [model, names], [model, names, note], **QUIET)
+    size.click(lambda: ASKING, None, note, **QUIET).then(
         handlers.size, [model, names], note, **QUIET
     )
     prepare.click(handlers.prepare, [model, names], [note, job], **QUIET)

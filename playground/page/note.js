@@ -2,12 +2,13 @@ const draw = () => {
   const v = props.value;
   const note = element.querySelector('.note');
   if (!v || !note) return;
-  note.classList.toggle('bad', Boolean(v.bad));
+  note.classList.toggle('bad', v.bad);
+  note.setAttribute('role', v.spoken ? 'status' : 'note');
   const line = note.querySelector('p');
   if (line.textContent !== v.text) line.replaceChildren(...linked(v.text));
   const list = note.querySelector('ul');
-  list.hidden = !(v.items && v.items.length);
-  list.replaceChildren(...(v.items || []).map(each => el('li', '', ...linked(each))));
+  list.hidden = !v.items.length;
+  list.replaceChildren(...v.items.map(each => el('li', '', ...linked(each))));
 };
 watch('value', draw);
 draw();

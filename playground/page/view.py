@@ -150,9 +150,13 @@ def model_label(name: str, *, paths: bool) -> str:
     return f"{path.name} · {path.parent}" if paths else path.name
 
 
-def note(text: str | PlaygroundError, items: Sequence[str] = ()) -> dict[str, Any]:
-    """A line below what was pressed; an error's sentence and its fix."""
-    return {"text": str(text), "items": list(items), "bad": isinstance(text, Exception)}
+def note(
+    text: str | PlaygroundError, items: Sequence[str] = (), *, spoken: bool = True
+) -> dict[str, Any]:
+    """A line below what was pressed; an error's sentence and its fix. spoken: whether a screen
+    reader tells it each time that it changes."""
+    bad = isinstance(text, Exception)
+    return {"text": str(text), "items": list(items), "bad": bad, "spoken": spoken}
 
 
 def summary(runs: list[LaneRun], others: list[Host]) -> str:
