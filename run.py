@@ -27,6 +27,12 @@ OPTIONS go to the playground (python run.py --port 7861 --no-browser):
   --lanes A,B      such as fake, or pytorch,onnx-genai:CPU:int8
   --model M        a preset or a Hugging Face folder"""
 
+# OpenVINO would report its import to Google, and has no other switch.
+PROOF = """
+import sys
+sys.modules["openvino_telemetry"] = None
+from optimum.intel import OVModelForCausalLM
+"""
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 VENV = Environment(".venv", [sys.executable], sys.version_info[:2])
 APP = "requirements.txt"
@@ -108,7 +114,7 @@ def fingerprint(requirements: str) -> bytes:
 def check_import() -> None:
     """Prove the environment by the import that breaks first when versions do not go together."""
     say("Checking that the engines can be imported …")
-    proof = capture([str(VENV.python), "-c", "from optimum.intel import OVModelForCausalLM"])
+    proof = capture([str(VENV.python), "-c", PROOF])
     if proof.returncode == 0:
         return
     runtime = "the Visual C++ runtime (https://aka.ms/vs/17/release/vc_redist.x64.exe) is missing"

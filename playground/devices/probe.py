@@ -110,6 +110,8 @@ def main() -> None:
     faulthandler.dump_traceback_later(float(sys.argv[1]), exit=True)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what an engine prints, in Python or natively, is no answer
+    # OpenVINO would report its import to Google, and has no other switch.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
     def write(line: Line) -> None:
         replies.write(json.dumps(line).encode("ascii") + b"\n")
