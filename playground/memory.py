@@ -36,11 +36,11 @@ class Takes:
     """What an engine keeps in memory; on the CPU unless told."""
 
     base_mb: float  # Python, the libraries, and what they set up
-    weights: float  # copies of the bytes that a token reads, in the engine's own layout
+    weights: float  # copies of the weights (`Weights.kept`), in the engine's own layout
     kv_bytes: float  # for each number in the cache of keys and values
     floats: float = 0  # for each prompt token and unit of the model's width, while it is read
     logits: float = 0  # copies of the logits of each prompt token, in 32-bit floats
-    mapped: float = 0  # of the bytes, as pages of the file: see Estimate
+    mapped: bool = False  # beside them their file's pages: see Estimate
     scores: float = 0  # bytes for each head, token of room and token of a chunk of the prompt
 
 
@@ -49,9 +49,9 @@ class Estimate:
     """MB of resident memory that a worker has while it reads a prompt, when it has most."""
 
     resident_mb: float
-    # Pages of the weights' file count as resident once touched. OpenVINO touches them while loading
-    # and keeps a copy in its kernels' layout (in a run hardly one is referenced): the system drops
-    # them when it needs to, and nothing is swapped.
+    # Pages of the weights' file count as resident once touched. Some engines touch them while
+    # loading and keep a copy in their own layout (in a run of OpenVINO's hardly one is referenced):
+    # the system drops them when it needs to, and nothing is swapped.
     mapped_mb: float
 
     @property
@@ -60,17 +60,17 @@ class Estimate:
 
 
 _KV_U8 = 1.125  # a byte, and for each head a scale and a zero point
-_OPENVINO = {"int8": 1.0, "int4": 1.0, "fp16": 1.5}  # fp16 becomes 32-bit floats in part
+_OPENVINO = {"int8": 0.0, "int4": 0.0, "fp16": 200.0}  # some fp16 becomes 32-bit floats meanwhile
 _ONNX = {"int4": 1.37, "int8": 1.2}  # with scales for every 32 weights, kept twice
 CPU = {
-    "openvino-genai": {p: Takes(195, n, _KV_U8, 28, mapped=1) for p, n in _OPENVINO.items()},
-    "openvino-optimum": {p: Takes(635, n, _KV_U8, 50, 2, mapped=1) for p, n in _OPENVINO.items()},
+    "openvino-genai": {p: Takes(195 + n, 1, _KV_U8, 28, 0, True) for p, n in _OPENVINO.items()},
+    "openvino-optimum": {p: Takes(635 + n, 1, _KV_U8, 50, 2, True) for p, n in _OPENVINO.items()},
     "onnx-genai": {p: Takes(95, n, 4, 26, 1) for p, n in _ONNX.items()},
     "pytorch": {"fp32": Takes(485, 1, 4, 50)},
-    "npu-library": {"fp16": Takes(485, 2, 2, 50, 1)},
+    "npu-library": {"fp16": Takes(600, 1.35, 2, 100, 1, True)},
 }
-# The NPU's pipeline on the CPU holds the weights unpacked, for reading and for answering.
-NPU_ON_CPU = Takes(215, 9.5, 6.5, scores=4.6, mapped=1)
+# The NPU's pipeline on the CPU: weights unpacked, for the prompt and for the answer.
+NPU_ON_CPU = Takes(195, 9, 5, 0, 0, True, scores=4)
 
 
 def takes(lane: Lane) -> Takes | None:
@@ -97,17 +97,29 @@ def shares_memory(lane: Lane) -> bool:
     return "(dGPU)" not in name and "NVIDIA" not in name
 
 
-_BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5}
+@dataclass(frozen=True)
+class Weights:
+    """MB of a lane's weights."""
+
+    kept: float  # at the lane's precision
+    file: float  # as they lie in the folder, without what is hardly touched
 
 
-def bytes_read(lane: Lane, weights: Mapping[str, Any]) -> float | None:
-    """Of the weights as the lane keeps them, what a token reads. Engines that read Hugging Face's
-    format make their own precision of it, and keep the whole table of embeddings."""
-    read, whole = weights.get("read_bytes"), weights.get("bytes")
-    if lane.format != "hf" or not whole:
-        return read
-    stored = _BYTES.get(str(weights.get("recipe")).partition(" ")[0].rstrip(","))
-    return whole / stored * _BYTES[lane.precision] if stored else None
+_BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5}  # of a parameter
+
+
+def weights_of(lane: Lane, told: Mapping[str, Any]) -> Weights | None:
+    """Of what `models.weights` tells; None where it is not known. A table that is only looked up in
+    stays in the file, but engines that read Hugging Face's format, or compile for the NPU, take it
+    along; the former make their own precision of all."""
+    whole, read = told.get("bytes"), told.get("read_bytes")
+    if not whole or not read:
+        return None
+    if lane.format != "hf":
+        known = whole if lane.reads.fixed_room else read
+        return Weights(known / 1e6, known / 1e6)
+    stored = _BYTES.get(str(told.get("recipe")).partition(" ")[0].rstrip(","))
+    return Weights(whole / stored * _BYTES[lane.precision] / 1e6, whole / 1e6) if stored else None
 
 
 def estimate(
@@ -122,8 +134,8 @@ def estimate(
     weights: as of `models.weights`; config: as of `shape_of`; prompt: how many of the tokens are
     read at once, all of them unless told.
     """
-    known, read = takes(lane), bytes_read(lane, weights)
-    if known is None or read is None:
+    known, sizes = takes(lane), weights_of(lane, weights)
+    if known is None or sizes is None:
         return None
     prompt = tokens if prompt is None else min(prompt, tokens)
     width, heads = _first(config, "hidden_size", "n_embd"), _heads(config)
@@ -132,9 +144,9 @@ def estimate(
     for_prompt += 4 * prompt * known.logits * _first(config, "vocab_size")
     for_prompt += known.scores * heads * tokens * min(prompt, CHUNK)
     cache = tokens * numbers * known.kv_bytes
-    mapped = known.mapped * read
-    total = known.weights * read + mapped + cache + for_prompt
-    return Estimate(known.base_mb + total / 1e6, mapped / 1e6)
+    mapped = sizes.file if known.mapped else 0.0
+    fixed = known.base_mb + known.weights * sizes.kept + mapped
+    return Estimate(fixed + (cache + for_prompt) / 1e6, mapped)
 
 
 def shape_of(folder: Path) -> dict[str, Any]:
@@ -144,7 +156,7 @@ def shape_of(folder: Path) -> dict[str, Any]:
         try:
             told = json.loads((folder / name).read_text(encoding="utf-8"))
             if name == "config.json":
-                return {**told, **told.get("text_config", {})}
+                return {**told, **(told.get("text_config") or {})}
             model = told["model"]
             return {**model, **model["decoder"], "head_dim": model["decoder"].get("head_size")}
         except (OSError, ValueError, LookupError, TypeError):
