@@ -107,10 +107,11 @@ def main() -> None:
         hosts.force = True
         with contextlib.closing(hosts):
             found = measure(hosts[lane], options.model, options.prompt, options.answer)
-        figures = (found.estimate.resident_mb, found.answering, found.ratio, found.loading)
-        texts = [f"{each:.2f}" if each is found.ratio else f"{each:.0f}" for each in figures]
-        console.print(f"{lane.name}: {' / '.join(texts)}", style="dim")
-        table.add_row(lane.name, *texts, f"{found.estimate.needed_mb:.0f}")
+        told = found.estimate
+        figures = (told.resident_mb, found.answering, found.loading, told.needed_mb)
+        estimate, answering, loading, needed = (f"{each:.0f}" for each in figures)
+        console.print(f"{lane.name}: {estimate}, measured {answering}", style="dim")
+        table.add_row(lane.name, estimate, answering, f"{found.ratio:.2f}", loading, needed)
     console.print(table)
 
 
