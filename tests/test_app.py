@@ -37,6 +37,18 @@ sys.exit(app.main(["--no-browser", *sys.argv[2:]]))
 """
 
 
+A_PROBE_HANGS = """
+import sys, time
+import app
+from playground.devices import probing
+def ask(probe):
+    print("asked", flush=True)
+    time.sleep(60)
+probing.ask = ask
+sys.exit(app.main(["--no-browser", *sys.argv[1:]]))
+"""
+
+
 @contextlib.contextmanager
 def app(
     home: Path,
@@ -84,6 +96,16 @@ def test_it_serves_the_page_and_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
         child.send_signal(signal.SIGINT)
         _, stderr = child.communicate(timeout=20)
     assert (child.returncode, stderr) == (0, "Stopped.\n")
+
+
+def test_ctrl_c_does_not_wait_for_a_driver_that_hangs(tmp_path: Path) -> None:
+    start = ("-c", A_PROBE_HANGS)
+    with app(tmp_path, "--lanes=fake", f"--port={free_port()}", start=start) as child:
+        assert child.stdout and "AI PC Playground" in child.stdout.readline()
+        assert "asked" in child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=20)
+    assert child.returncode == 0
 
 
 def test_the_page_is_up_before_any_device_is_known(tmp_path: Path) -> None:

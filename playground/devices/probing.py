@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -94,9 +93,17 @@ def probes() -> dict[str, Probe]:
 
 def look(probes: Mapping[str, Probe]) -> Found:
     """Ask all at once and put the answers together."""
-    with ThreadPoolExecutor(max_workers=len(probes) or 1, thread_name_prefix="devices") as pool:
-        asked = {name: pool.submit(ask, probe) for name, probe in probes.items()}
-        answers = {name: future.result() for name, future in asked.items()}
+    answers: dict[str, Answer] = {}
+
+    def answer(name: str) -> None:
+        answers[name] = ask(probes[name])
+
+    # Daemons, which a pool's threads are not: Ctrl-C must not wait for a driver to answer.
+    asking = [threading.Thread(target=answer, args=(name,), daemon=True) for name in probes]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
     openvino = [answers.get(f"openvino:{plugin}", Answer()) for plugin in PLUGINS]
     directml = has_directml()
     here = hardware()
