@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"AI PC Playground: {address}  (Ctrl-C ends it)", flush=True)
         tabs.choices.begin()  # only now: the page is up before any device or model is ready
         while True:  # Ctrl-C interrupts a sleep; on Windows not an Event's wait, nor a lock's
-            time.sleep(3600)
+            time.sleep(0.5)  # short: one that comes just before a sleep is heard after it
     except PlaygroundError as error:
         print(f"{error.message}\n{error.fix}".strip(), file=sys.stderr)
         return 2
