@@ -167,7 +167,7 @@ def test_a_missing_device_outranks_a_missing_package(
 def test_without_any_engine_the_fake_lane_is_shown(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("openvino_genai", "onnxruntime_genai", "torch", "optimum"):
+    for module in ("openvino_genai", "onnxruntime_genai", "torch", "optimum.intel"):
         monkeypatch.setitem(sys.modules, module, None)
     machine(Found())
     assert defaults() == ["fake:CPU:30tps"]
