@@ -153,6 +153,7 @@ def test_meteor_lake_without_a_driver_is_told_from_no_npu(linux: StubLinux) -> N
         pci_id="8086:7d55",
         driver="i915, Linux 6.11.0-29-generic",
         node="/dev/dri/renderD128",
+        address="0000:00:02.0",
     )
     assert (npu.name, npu.problem, npu.driver) == ("Intel NPU (Meteor Lake)", "no-driver", None)
     told = reason("NPU", (gpu, npu))

@@ -42,6 +42,7 @@ class Hardware:
     """A GPU or NPU that the operating system sees, whether or not an engine can use it.
 
     problem: "" | no-driver | disabled | not-started | no-access (to `node`, its device file).
+    address (Linux): its place on the PCI bus, "0000:00:02.0". luid (Windows): as Device has it.
     """
 
     kind: str  # GPU | NPU
@@ -51,6 +52,8 @@ class Hardware:
     driver: str | None  # "32.0.100.4239", "intel_vpu, Linux 6.11.0"
     problem: str = ""
     node: str | None = None
+    address: str | None = None
+    luid: str | None = None
 
 
 VENDORS = {

@@ -41,6 +41,7 @@ def _hardware(root: Path, folder: Path, may_open: Callable[[Path], bool]) -> Har
         driver=driver and f"{driver}, {_version(root, driver)}",
         problem=_problem(folder, driver, node, may_open),
         node=None if node is None else "/" + node.relative_to(root).as_posix(),
+        address=folder.name,
     )
 
 
