@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 
-from playground import __version__, cli_models, doctor, lanes, models, terminal
+from playground import __version__, cli_history, cli_models, doctor, lanes, models, terminal
 from playground.arena import Arena
 from playground.cli_options import (
     FAILED,
@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(command=list_lanes)
 
     cli_models.add_commands(commands)
+    cli_history.add_commands(commands)
 
     command = commands.add_parser("ask", help="ask one prompt on some lanes")
     command.add_argument("prompt", metavar="PROMPT", help="what to ask; - reads standard input")

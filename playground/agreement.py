@@ -1,0 +1,116 @@
+"""Where lanes of one model leave the answer of the highest precision at hand: pure functions.
+
+Agreement, not quality: two good answers may part at the third token and never meet again. It can
+only be told for greedy answers to the same prompt.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+FIRST = 64  # tokens that are counted one by one
+MOST_WORDS = 8_000  # that are compared one by one; more would take seconds
+RANKS = {"fp32": 0, "fp16": 1, "bf16": 1, "int8": 2, "int4": 3}
+# Words, spaces, marks; scripts that are written without spaces go sign by sign.
+_WORD = re.compile(r"\s+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\ud7af]+|.", re.S)
+
+EQUAL, DELETE, INSERT = "equal", "delete", "insert"
+Piece = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One lane against the reference.
+
+    compared: the tokens that both have; leaves_at: the index (0 is the first) of the first of them
+    that differs, None when none does; agreeing: how many of the first `counted` are the same.
+    """
+
+    lane: str
+    reference: str
+    compared: int
+    leaves_at: int | None
+    agreeing: int
+    counted: int
+
+
+def agreement(
+    records: Sequence[Mapping[str, Any]], temperature: float | None, first: int = FIRST
+) -> list[Agreement] | None:
+    """Each lane but the reference; None when there is nothing that can be compared.
+
+    records: of one run; temperature: its setting, None when it is not known.
+    """
+    reference = reference_of(records, temperature)
+    if reference is None:
+        return None
+    others = [record for record in comparable(records, reference) if record is not reference]
+    return [_against(reference, record, first) for record in others] or None
+
+
+def reference_of(
+    records: Sequence[Mapping[str, Any]], temperature: float | None
+) -> Mapping[str, Any] | None:
+    """The record of the highest precision, the first of several; None unless greedy."""
+    known = [record for record in records if _can_be_compared(record)]
+    if temperature != 0 or not known:
+        return None
+    return min(known, key=lambda record: RANKS[record["precision"]])
+
+
+def comparable(
+    records: Sequence[Mapping[str, Any]], reference: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Those that answered the same prompt ids with the same tokenizer as the reference."""
+    same = ("model", "prompt_tokens")
+    return [
+        record
+        for record in records
+        if _can_be_compared(record) and all(record[name] == reference[name] for name in same)
+    ]
+
+
+def difference(reference: str, answer: str) -> list[Piece]:
+    """Word by word, from the reference to the answer: (equal | delete | insert, text).
+
+    equal and delete together are the reference, equal and insert the answer.
+    """
+    a, b = _WORD.findall(reference), _WORD.findall(answer)
+    pieces: list[Piece] = []
+    matcher = difflib.SequenceMatcher(str.isspace, a[:MOST_WORDS], b[:MOST_WORDS])
+    for _, a_from, a_to, b_from, b_to in matcher.get_opcodes():
+        pieces += _pieces(a[a_from:a_to], b[b_from:b_to])
+    return pieces + _pieces(a[MOST_WORDS:], b[MOST_WORDS:])
+
+
+def _pieces(gone: list[str], new: list[str]) -> list[Piece]:
+    """Of one place: what stays, or what goes and what comes instead."""
+    if gone == new:
+        return [(EQUAL, "".join(new))] if new else []
+    return [(op, "".join(words)) for op, words in ((DELETE, gone), (INSERT, new)) if words]
+
+
+def _against(reference: Mapping[str, Any], record: Mapping[str, Any], first: int) -> Agreement:
+    same = [a == b for a, b in zip(reference["token_ids"], record["token_ids"], strict=False)]
+    return Agreement(
+        lane=record["lane"],
+        reference=reference["lane"],
+        compared=len(same),
+        leaves_at=same.index(False) if False in same else None,
+        agreeing=sum(same[:first]),
+        counted=min(first, len(same)),
+    )
+
+
+def _can_be_compared(record: Mapping[str, Any]) -> bool:
+    return bool(
+        record.get("precision") in RANKS
+        and record.get("model") not in (None, "none")
+        and record.get("prompt_tokens")
+        and record.get("token_ids")
+        and record.get("status") in ("ok", "stopped")
+    )

@@ -1,0 +1,23 @@
+"""What was measured, kept: a store of runs and benches, their export and their comparison."""
+
+from playground.history.compare import Comparison, Row, Sharing, compare
+from playground.history.entry import BENCH, RUN, Entry, Summary
+from playground.history.export import to_csv, to_json, to_markdown
+from playground.history.imports import import_json
+from playground.history.store import History
+
+__all__ = [
+    "BENCH",
+    "RUN",
+    "Comparison",
+    "Entry",
+    "History",
+    "Row",
+    "Sharing",
+    "Summary",
+    "compare",
+    "import_json",
+    "to_csv",
+    "to_json",
+    "to_markdown",
+]

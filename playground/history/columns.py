@@ -1,0 +1,68 @@
+"""What a table says of a lane: the same columns for CSV, Markdown and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from playground.history.entry import Entry
+
+# As design.md names them; mode to gauges, then what is worked out of them.
+COLUMNS = (
+    "run",
+    "made_at",
+    "kind",
+    "model",
+    "mode",
+    "contended",
+    "lane",
+    "device_used",
+    "device_name",
+    "precision",
+    "recipe",
+    "library_version",
+    "status",
+    "finish_reason",
+    "prompt_tokens",
+    "new_tokens",
+    "ttft_ms",
+    "ttft_user_ms",
+    "decode_tps",
+    "tpot_ms",
+    "itl_p50_ms",
+    "itl_p95_ms",
+    "load_s",
+    "peak_rss_mb",
+    "bandwidth_gbs",
+    "energy_j",
+    "j_per_token",
+    "device_busy_pct",
+    "error",
+)
+
+
+def rows(entry: Entry) -> list[dict[str, Any]]:
+    """One a record; what is not known is None."""
+    return [row(entry, record) for record in entry.records]
+
+
+def row(entry: Entry, record: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: record.get(name) for name in COLUMNS}
+    return {
+        **found,
+        "run": entry.id,
+        "made_at": entry.made_at,
+        "kind": entry.kind,
+        "model": found["model"] or entry.model,
+        "mode": found["mode"] or entry.mode,
+        "contended": "yes" if entry.contended else "no",
+        "recipe": (record.get("weights") or {}).get("recipe"),
+        "j_per_token": j_per_token(record),
+        "error": " ".join(filter(None, (record.get("error") or {}).values())) or None,
+    }
+
+
+def j_per_token(record: Mapping[str, Any]) -> float | None:
+    """Joules of the run over its new tokens."""
+    energy, tokens = record.get("energy_j"), record.get("new_tokens")
+    return None if energy is None or not tokens else energy / tokens

@@ -1,0 +1,222 @@
+"""Every run and bench in one SQLite file of the data folder, for several processes at once.
+
+A call that has returned is on the disk: WAL with full syncs, one transaction a call. kill -9 at any
+moment loses at most what was never handed over. The file holds people's prompts: where the system
+has modes, only its user reads it, and what is deleted is overwritten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from playground.errors import PlaygroundError
+from playground.history.damage import DAMAGED, set_aside
+from playground.history.entry import Entry, Summary
+from playground.home import home
+
+VERSION = 1
+BUSY_S = 30.0  # how long a call waits for another one's turn
+SCHEMA = """
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice
+    made_at TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    words TEXT NOT NULL,
+    whole TEXT NOT NULL
+);
+CREATE INDEX newest ON entries (made_at, id);
+"""
+MOST = 2**63 - 1  # that SQLite can count to
+FREE_SPACE = "Free some space, or make the data folder writable; AIPC_HOME names another one."
+FIXES = {
+    sqlite3.SQLITE_FULL: FREE_SPACE,
+    sqlite3.SQLITE_IOERR: FREE_SPACE,
+    sqlite3.SQLITE_READONLY: FREE_SPACE,
+    sqlite3.SQLITE_CANTOPEN: FREE_SPACE,
+    sqlite3.SQLITE_BUSY: "Another program holds it; try again when that has ended.",
+    sqlite3.SQLITE_LOCKED: "Another program holds it; try again when that has ended.",
+}
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class History:
+    """Each call has a connection of its own, so that threads and processes may share the file.
+
+    Every method raises PlaygroundError when the file cannot be used; a run must not end of that.
+    notice: what a person should know of the file, once a damaged one was set aside.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or home() / "history.sqlite"
+        self.notice = ""
+
+    def add(
+        self,
+        kind: str,
+        settings: dict[str, Any],
+        result: dict[str, Any],
+        gauges: list[Any],
+        made_at: str | None = None,
+    ) -> int:
+        """Keeps a run or a bench and gives its id. made_at: now, unless an import tells."""
+        entry = Entry(kind, result, settings, gauges, made_at or now())
+        try:
+            whole = dump({"settings": settings, "result": result, "gauges": gauges})
+            row = (entry.made_at, kind, dump(entry.summary()), plain(entry.words()), whole)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise PlaygroundError(
+                f"The history cannot keep this run: {error}.", "Please report this."
+            ) from error
+
+        def insert(connection: sqlite3.Connection) -> int:
+            found = connection.execute(
+                "INSERT INTO entries (made_at, kind, summary, words, whole) VALUES (?, ?, ?, ?, ?)",
+                row,
+            )
+            return int(found.lastrowid or 0)
+
+        return self._do(insert)
+
+    def find(
+        self, text: str = "", limit: int = 50, offset: int = 0, kind: str | None = None
+    ) -> list[Summary]:
+        """Newest first; text: what prompt, model or a lane's name has in it, in any case."""
+        query = (
+            "SELECT id, kind, made_at, summary FROM entries "
+            "WHERE (? = '' OR instr(words, ?) > 0) AND (? IS NULL OR kind = ?) "
+            "ORDER BY made_at DESC, id DESC LIMIT ? OFFSET ?"
+        )
+        sought = plain(text.casefold().strip())
+        values = (sought, sought, kind, kind, min(limit, MOST), min(offset, MOST))
+        rows = self._do(lambda connection: connection.execute(query, values).fetchall())
+        return [Summary(id, kind, at, **json.loads(rest)) for id, kind, at, rest in rows]
+
+    def count(self) -> int:
+        """How many it keeps."""
+        query = "SELECT count(*) FROM entries"
+        return int(self._do(lambda connection: connection.execute(query).fetchone()[0]))
+
+    def get(self, id: int) -> Entry | None:
+        """The whole of it, or None when it is not there."""
+        if not in_range(id):
+            return None
+        query = "SELECT kind, made_at, whole FROM entries WHERE id = ?"
+        row = self._do(lambda connection: connection.execute(query, (id,)).fetchone())
+        if row is None:
+            return None
+        kind, made_at, whole = row
+        return Entry(kind, made_at=made_at, id=id, **json.loads(whole))
+
+    def delete(self, id: int) -> bool:
+        """Whether it was there."""
+        return in_range(id) and self._delete("DELETE FROM entries WHERE id = ?", (id,)) > 0
+
+    def delete_all(self) -> int:
+        """How many there were."""
+        return self._delete("DELETE FROM entries", ())
+
+    def _delete(self, statement: str, values: tuple[int, ...]) -> int:
+        def delete(connection: sqlite3.Connection) -> int:
+            connection.execute("PRAGMA secure_delete = ON")
+            gone = connection.execute(statement, values).rowcount
+            with contextlib.suppress(sqlite3.OperationalError):  # busy: the next one to close does
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return gone
+
+        return self._do(delete)
+
+    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs it on a connection; a damaged file is set aside and a new one begun."""
+        try:
+            try:
+                with self._open() as connection:
+                    return work(connection)
+            except sqlite3.DatabaseError as error:
+                if primary(error) not in DAMAGED:
+                    raise
+                self.notice = set_aside(self.path) or self.notice
+                with self._open() as connection:
+                    return work(connection)
+        except sqlite3.Error as error:
+            log.warning("History %s: %s", self.path, error)
+            fix = FIXES.get(primary(error), "Details are in the log.")
+            raise PlaygroundError(f"The history cannot be used: {error}.", fix) from error
+        except OSError as error:
+            log.warning("History %s: %s", self.path, error)
+            text = f"The history cannot be used: {error.strerror}."
+            raise PlaygroundError(text, FREE_SPACE) from error
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        make_private(self.path)
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            set_up(connection)
+            yield connection
+        finally:
+            connection.close()
+
+
+def set_up(connection: sqlite3.Connection) -> None:
+    """Makes what a new file lacks; raises PlaygroundError for one that a newer program wrote."""
+    if (version := version_of(connection)) == 0:
+        # These first, both stay with the file: the version then says that all is done.
+        connection.execute("PRAGMA auto_vacuum = FULL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        if version_of(connection) == 0:  # else another process was faster
+            for statement in SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    elif version > VERSION:
+        raise PlaygroundError(
+            "The history was written by a newer version of this program.",
+            "Update the program, or set AIPC_HOME to another folder.",
+        )
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def make_private(path: Path) -> None:
+    """Begins the file with its mode; SQLite gives its companions the same."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+
+
+def primary(error: sqlite3.Error) -> int:
+    """SQLite's result code without its details."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def in_range(id: int) -> bool:
+    """Whether SQLite can hold such a number at all."""
+    return 0 < id <= MOST
+
+
+def dump(value: Any) -> str:
+    """JSON; in ASCII, since SQLite takes neither a NUL nor half a surrogate pair."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def plain(text: str) -> str:
+    """A text that SQLite can hold and search through."""
+    return text.replace("\0", " ").encode("utf-8", "replace").decode()
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
