@@ -45,7 +45,6 @@ def main(arguments: list[str] | None = None) -> int:
     from playground import cli, models, terminal
     from playground.arena import Arena
     from playground.errors import PlaygroundError
-    from playground.gauges.sampler import Sampler
     from playground.page import layout, serve
 
     terminal.speak_utf8()
@@ -57,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         cli.log_to_file()
         model = models.check(options.model or models.DEFAULT_MODEL)
         chosen = cli.chosen_lanes(options) if options.lanes.strip(", ") else None
-        tabs = layout.Tabs(arena, Sampler(arena.hosts.pids), chosen, model)
+        tabs = layout.Tabs(arena, chosen, model)
         closing.callback(tabs.close)
         address = serve.launch(
             layout.build(tabs),

@@ -15,6 +15,9 @@ from typing import Any
 
 from playground import models
 from playground.errors import BadInput, PlaygroundError, PreparationError
+from playground.gauges.probes import Probes
+from playground.gauges.sample import Sample
+from playground.gauges.sampler import Sampler
 from playground.hosts import Hosts, tokenizer_of
 from playground.lanes import Lane
 from playground.prompt import Tokenizer
@@ -28,10 +31,14 @@ log = logging.getLogger(__name__)
 
 
 class Arena:
-    """Holds the workers and starts runs. Runs wait for each other: the devices are shared."""
+    """Holds the workers and starts runs. Runs wait for each other: the devices are shared.
 
-    def __init__(self) -> None:
+    probes: of the gauges; this machine's unless told.
+    """
+
+    def __init__(self, probes: Probes | None = None) -> None:
         self.hosts = Hosts()
+        self.sampler = Sampler(self.hosts.pids, probes)
         self._run: Run | None = None
 
     @property
@@ -41,25 +48,29 @@ class Arena:
 
     def start(self, request: Request) -> Run:
         """Begin a run in the background; raises BadInput when it is already known to be wrong."""
-        run = Run(request, self.hosts)
+        run = Run(request, self.hosts, self.sampler)
         run.begin()
         self._run = run
         return run
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers, and the gauges."""
         self.hosts.close()
+        self.sampler.close()
 
 
 class Run:
     """One prompt on some lanes. `done` is set when every lane has ended, however it ended."""
 
-    def __init__(self, request: Request, hosts: Hosts) -> None:
+    def __init__(self, request: Request, hosts: Hosts, sampler: Sampler) -> None:
         self.request = request
         self.lanes = {lane: LaneRun(request, hosts[lane]) for lane in request.lanes}
         self.done = threading.Event()
         self.error: BadInput | None = None  # the request turned out to be wrong for its model
+        self.samples: list[Sample] = []  # of the gauges while it ran
         self._hosts = hosts
+        self._sampler = sampler
+        self._idle_w: float | None = None
         self._stop = threading.Event()
         self._prompts: dict[Tokenizer, tuple[list[int], int]] = {}  # ids, ns that it took
         self._tokenising = threading.Lock()
@@ -97,6 +108,7 @@ class Run:
             "mode": self.request.mode,
             "model": self.request.model if model_lanes else "none",
             "prompt_tokens": len(first.prompt) or None,
+            "power_source": self._sampler.power_source.text,
             "lanes": [run.record() for run in self.lanes.values()],
         }
 
@@ -106,7 +118,11 @@ class Run:
             ready = [run for run in self.lanes.values() if not run.finished]
             if not ready:  # stopped, say: do not wait for a load that goes on
                 return
-            with self._hosts.devices, models.paused():
+            with (
+                self._hosts.devices,
+                models.paused(),
+                self._sampler.recording() as self.samples,
+            ):
                 if self.request.mode == IN_TURN:
                     self._in_turn(ready)
                 else:
@@ -178,15 +194,18 @@ class Run:
             threading.Thread(target=self._generate, args=(run,), name=run.lane.name, daemon=True)
             for run in ready
         ]
+        self._sampler.mark()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
     def _in_turn(self, ready: list[LaneRun]) -> None:
+        self._idle_w = self._sampler.idle_watts(self._stop)
         for position, run in enumerate(ready):
             if position:
                 self._stop.wait(SETTLE_S)
+            self._sampler.mark()
             self._generate(run)
 
     def _generate(self, run: LaneRun) -> None:
@@ -195,5 +214,7 @@ class Run:
                 run.skip()
             else:
                 run.generate()
+                self._sampler.mark()
+                run.observe(self.samples, self._idle_w)
         except Exception as error:
             self._fault(run, error)

@@ -36,6 +36,11 @@ class Lane:
         return self.device.partition(".")[0]
 
     @property
+    def runs_on_cpu(self) -> bool:
+        """Whether the CPU does the work, as NPU-on-CPU says of itself."""
+        return self.kind in ("CPU", "NPU-on-CPU")
+
+    @property
     def reads(self) -> Reads:
         return self.engine.devices[self.kind]
 
@@ -134,6 +139,16 @@ def devices_of(backend: str, kind: str, found: devices.Found) -> list[str]:
     return [canonical(each.name) for each in listed if each.name.partition(".")[0] == kind]
 
 
+def gauge_key(lane: Lane) -> str:
+    """What the gauges know its GPU by, as far as the engine tells; "" otherwise."""
+    if lane.kind not in NUMBERED:
+        return ""
+    found = devices.found()
+    listed = found.dml if lane.kind == "DML" else found.openvino
+    mine = (each for each in listed if canonical(each.name) == lane.device)
+    return next((each.luid for each in mine if each.luid), "")
+
+
 def default_lanes() -> list[Lane]:
     """What a first start shows: of each installed engine its lane on the best device that this
     machine has, or the fake one. Waits for the devices to be known."""
@@ -171,7 +186,7 @@ def status(lane: Lane, model: str) -> Status:
 
 def missing_device(lane: Lane) -> tuple[str, str] | None:
     """Why this machine cannot run the lane whatever is installed, and what to do."""
-    if lane.kind in ("CPU", "NPU-on-CPU") and lane.backend != "npu-library":
+    if lane.runs_on_cpu and lane.backend != "npu-library":
         return None
     found = devices.found()
     if lane.backend == "npu-library" and lane.kind == "CPU":

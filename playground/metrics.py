@@ -78,3 +78,8 @@ def bandwidth_gbs(read_bytes: int | None, tps: float | None) -> float | None:
     if read_bytes is None or tps is None:
         return None
     return read_bytes * tps / 1e9
+
+
+def j_per_token(energy_j: float | None, new_tokens: int) -> float | None:
+    """Energy of a whole answer, prefill included, over its tokens."""
+    return None if energy_j is None or not new_tokens else energy_j / new_tokens

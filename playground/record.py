@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from backends.base import Options
 from playground import metrics, models
 from playground.errors import BadInput, PlaygroundError, PreparationError, Unavailable
+from playground.gauges import means
+from playground.gauges.sample import Sample
 from playground.hosts import Host
-from playground.lanes import Lane
+from playground.lanes import Lane, gauge_key
 from playground.prompt import Tokenizer
 
 TOGETHER, IN_TURN = "together", "in-turn"
@@ -81,6 +84,9 @@ class LaneRun:
         self._peak_rss_mb: float | None = None
         self._looked_at_memory = 0.0
         self._loaded: dict[str, Any] = {}
+        self._proof = means.Proof()
+        self._energy_j: float | None = None
+        self._idle_w: float | None = None
         self._lock = threading.Lock()
 
     @property
@@ -91,6 +97,12 @@ class LaneRun:
     @property
     def finished(self) -> bool:
         return self.status in FINAL
+
+    @property
+    def times(self) -> list[int]:
+        """When each token came, in ns."""
+        with self._lock:
+            return list(self._times)
 
     def stop(self) -> None:
         """Stop within a token or two; before its turn it will be skipped."""
@@ -145,6 +157,18 @@ class LaneRun:
             with self._lock:
                 self._text = tokenizer.decode(self._ids)
 
+    def observe(self, samples: Sequence[Sample], idle_w: float | None) -> None:
+        """What the gauges saw of the answer. idle_w: what the machine drew before the run."""
+        times = self.times
+        if not times or self.t_in is None or self.ended is None:
+            return
+        lane, key = self.lane, gauge_key(self.lane)
+        device = "CPU" if lane.runs_on_cpu else lane.device
+        self._proof = means.proof(samples, times[0], times[-1], lane.name, device, key)
+        if self._request.mode == IN_TURN:  # else the others' energy is in it too
+            self._energy_j = means.energy_j(samples, self.t_in, self.ended, key)
+            self._idle_w = idle_w
+
     def fail(self, error: PlaygroundError) -> None:
         """The lane ends with an error; what was said stays. One that was stopped stays stopped."""
         if self.finished:
@@ -173,6 +197,10 @@ class LaneRun:
             "new_tokens": len(times),
             "rss_mb": self._peak_rss_mb,
             "error": self.error,
+            "proof": self._proof.text,
+            "energy_j": self._energy_j,
+            "j_per_token": metrics.j_per_token(self._energy_j, len(times)),
+            "idle_w": self._idle_w,
         }
 
     def record(self) -> dict[str, Any]:
@@ -208,8 +236,11 @@ class LaneRun:
             "bandwidth_gbs": metrics.bandwidth_gbs(
                 self.host.weights.get("read_bytes"), figures["decode_tps"]
             ),
-            "energy_j": None,
-            "device_busy_pct": None,
+            "energy_j": self._energy_j,
+            "j_per_token": metrics.j_per_token(self._energy_j, len(ids)),
+            "idle_w": self._idle_w,
+            "device_busy_pct": self._proof.percent,
+            "device_proof": self._proof.text,
             "started_ns": self.t_in,
             "ended_ns": self.ended,
             "error": self.error.as_dict() if self.error else None,

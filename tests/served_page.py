@@ -10,7 +10,6 @@ from playwright.sync_api import Page
 from playwright.sync_api import Request as BrowserRequest
 
 from playground.arena import Arena
-from playground.gauges.sampler import Sampler
 from playground.lanes import Lane, parse
 from playground.models import DEFAULT_MODEL
 from playground.page import layout, serve
@@ -24,8 +23,7 @@ class Served:
 
     def __init__(self, chosen: list[Lane] | None = None) -> None:
         self.arena = Arena()
-        self.sampler = Sampler(self.arena.hosts.pids)
-        self.tabs = layout.Tabs(self.arena, self.sampler, chosen, DEFAULT_MODEL)
+        self.tabs = layout.Tabs(self.arena, chosen, DEFAULT_MODEL)
         self.choices, self.compare = self.tabs.choices, self.tabs.compare
         self.page = layout.build(self.tabs)
         self.port = free_port()
@@ -39,7 +37,6 @@ class Served:
     def close(self) -> None:
         self.page.close()
         self.tabs.close()
-        self.sampler.close()
         self.arena.close()
 
 

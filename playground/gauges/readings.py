@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self, TypeVar
 
 PACKAGE = "package"  # what a meter of the whole chip covers: cores, built-in GPU and NPU
 
@@ -41,6 +41,10 @@ class Gauge:
     memory_mb: float | None = None
     mhz: float | None = None
 
+    def unknown(self, reason: str) -> Self:
+        """The same device, whose load cannot be told now."""
+        return replace(self, percent=None, reason=reason, per_lane={}, memory_mb=None, mhz=None)
+
 
 @dataclass(frozen=True)
 class Meter:
@@ -56,17 +60,27 @@ class Meter:
     reason: str = ""
     covers: str = PACKAGE
 
-
-class LoadProbe(Protocol):
-    """Reads the load of some devices of one kind, once a second."""
-
-    def read(self, moment: Moment) -> list[Gauge]: ...
+    def unknown(self, reason: str) -> Self:
+        """The same meter, which cannot be read now."""
+        return replace(self, watts=None, reason=reason)
 
 
-class PowerProbe(Protocol):
-    """Reads power, once a second."""
+Reading = TypeVar("Reading", bound="Gauge | Meter")
 
-    def read(self, moment: Moment) -> list[Meter]: ...
+
+class Probe(Protocol[Reading]):
+    """Reads some devices of one kind, once a second; may raise whatever its driver raises.
+
+    name: of the device, for the time before a first reading.
+    """
+
+    name: str
+
+    def read(self, moment: Moment) -> list[Reading]: ...
+
+
+LoadProbe = Probe[Gauge]
+PowerProbe = Probe[Meter]
 
 
 class Growth:

@@ -21,6 +21,7 @@ class Workers:
     def __init__(self, pids: Callable[[], dict[str, int]]) -> None:
         self._pids = pids
         self._known: dict[int, psutil.Process] = {}  # psutil keeps the last CPU times in it
+        self.families: dict[str, frozenset[int]] = {}  # pids by lane, as of the last reading
 
     def read(self) -> dict[str, WorkerLoad]:
         """A worker that ends while being read is left out."""
@@ -30,9 +31,12 @@ class Workers:
         known, self._known = self._known, found
         found.update({pid: known[pid] for pid in found.keys() & known.keys()})
         loads: dict[str, WorkerLoad] = {}
+        self.families = {}
         for lane, pid in pids.items():
             with contextlib.suppress(psutil.Error):
-                loads[lane] = load(list(family(pid, found)), known)
+                processes = list(family(pid, found))
+                loads[lane] = load(processes, known)
+                self.families[lane] = frozenset(each.pid for each in processes)
         return loads
 
 

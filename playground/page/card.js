@@ -3,12 +3,11 @@ const draw = () => {
   const v = props.value;
   const card = element.querySelector('.card');
   if (!v || !card) return;
-  const shown = { ...v, cpuText: v.cpu === null ? 'n/a' : v.cpu + ' %' };
-  card.querySelectorAll('[data-text]').forEach(n => text(n, String(shown[n.dataset.text] ?? '')));
+  card.querySelectorAll('[data-text]').forEach(n => text(n, String(v[n.dataset.text] ?? '')));
   card.dataset.state = v.state;
   card.querySelector('.big').classList.toggle('unknown', v.tps === 'n/a');
   card.querySelector('.hardware').title = [v.hardware, v.version].filter(Boolean).join('\n');
-  card.querySelectorAll('.about p').forEach(n => { n.title = n.textContent; });
+  card.querySelectorAll('.about p, .proof').forEach(n => { n.title = n.textContent; });
   const working = ['wait', 'fetch', 'convert', 'load'].includes(v.state);
   const bar = card.querySelector('.progress');
   bar.classList.toggle('on', working);

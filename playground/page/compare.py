@@ -10,11 +10,11 @@ import gradio as gr
 
 from playground.arena import STATES_HZ, Arena, Run
 from playground.errors import PlaygroundError
-from playground.gauges.sampler import Sampler
 from playground.lanes import Lane, parse, parse_all
 from playground.page import view
 from playground.page.choices import Choices
 from playground.page.sessions import Session, Sessions
+from playground.page.strip import strip
 from playground.record import IN_TURN, TOGETHER, LaneRun, Request
 
 __all__ = ["HINT", "IN_TURN", "MOST_COLUMNS", "TOGETHER", "Compare"]
@@ -29,8 +29,8 @@ NEVER_BEGAN = "Stopped before it began."
 class Compare:
     """The handlers of the tab, on one arena; choices: what a new visitor sees."""
 
-    def __init__(self, arena: Arena, sampler: Sampler, choices: Choices) -> None:
-        self.arena, self.sampler, self.choices = arena, sampler, choices
+    def __init__(self, arena: Arena, choices: Choices) -> None:
+        self.arena, self.choices = arena, choices
         self.sessions = Sessions()
 
     # What the outputs show
@@ -42,11 +42,11 @@ class Compare:
 
     def card(self, session: Session, lane: Lane, model: str) -> dict[str, Any]:
         run = session.run.lanes.get(lane) if session.run else None
-        load = self.sampler.latest.workers.get(lane.name)
-        return view.card(self.arena.hosts[lane], run, load, model)
+        return view.card(self.arena.hosts[lane], run, self.arena.sampler.latest, model)
 
     def strip(self) -> dict[str, Any]:
-        return view.strip(list(self.sampler.ring), self.arena.busy)
+        sampler = self.arena.sampler
+        return strip(sampler.samples, self.arena.busy, sampler.power_source.text)
 
     def columns(self, names: list[str]) -> list[Any]:
         return [gr.update(visible=n < len(names)) for n in range(MOST_COLUMNS)]

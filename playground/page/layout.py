@@ -8,7 +8,6 @@ from typing import Any
 import gradio as gr
 
 from playground.arena import Arena
-from playground.gauges.sampler import Sampler
 from playground.lanes import Lane
 from playground.page import compare_tab, machine_tab, models_tab
 from playground.page.choices import Choices
@@ -22,13 +21,11 @@ from playground.page.models_tab import Models
 class Tabs:
     """The handlers of all tabs, on one arena. chosen: the first lanes, None to find the best."""
 
-    def __init__(
-        self, arena: Arena, sampler: Sampler, chosen: list[Lane] | None, model: str
-    ) -> None:
+    def __init__(self, arena: Arena, chosen: list[Lane] | None, model: str) -> None:
         self.choices = Choices(arena.hosts, chosen, model)
-        self.compare = Compare(arena, sampler, self.choices)
+        self.compare = Compare(arena, self.choices)
         self.models = Models(arena.hosts, self.choices)
-        self.machine = Machine(arena.hosts, sampler, self.choices)
+        self.machine = Machine(arena, self.choices)
 
     @property
     def changes(self) -> int:

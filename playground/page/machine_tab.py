@@ -8,9 +8,8 @@ from typing import Any
 import gradio as gr
 
 from playground import doctor, npu_environment
+from playground.arena import Arena
 from playground.errors import PlaygroundError
-from playground.gauges.sampler import Sampler
-from playground.hosts import Hosts
 from playground.page import machine_view, view
 from playground.page.access import is_owner, only_owner
 from playground.page.choices import Choices
@@ -22,8 +21,8 @@ from playground.page.jobs import WORKING, SettingUp
 class Machine:
     """The tab's handlers; `setting_up` goes on whoever watches."""
 
-    def __init__(self, hosts: Hosts, sampler: Sampler, choices: Choices) -> None:
-        self.hosts, self.sampler, self.choices = hosts, sampler, choices
+    def __init__(self, arena: Arena, choices: Choices) -> None:
+        self.hosts, self.sampler, self.choices = arena.hosts, arena.sampler, choices
         self.setting_up = SettingUp()
 
     def board(self, request: gr.Request) -> dict[str, Any]:

@@ -5,16 +5,16 @@ All of it reaches the browser as JSON and is put there as text, never as HTML.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from playground import models
 from playground.errors import PlaygroundError
-from playground.gauges.sampler import Sample
-from playground.gauges.workers import WorkerLoad
+from playground.gauges import means
+from playground.gauges.sample import Sample
 from playground.hosts import Host
-from playground.lanes import Lane
+from playground.lanes import Lane, gauge_key
 from playground.record import LaneRun
 from playground.terminal import number
 
@@ -43,13 +43,15 @@ REASONS = {
 
 
 def card(
-    host: Host, run: LaneRun | None, load: WorkerLoad | None, model: str | None = None
+    host: Host, run: LaneRun | None, sample: Sample, model: str | None = None
 ) -> dict[str, Any]:
     """One column without its answer: what it is, what it does, its figures.
 
-    model: what the visitor will ask; a lane that holds another one is not ready for that.
+    sample: of the gauges, the latest. model: what the visitor will ask; a lane that holds another
+    one is not ready for that.
     """
     lane, loaded = host.lane, host.loaded
+    worker = sample.workers.get(lane.name)
     shown = run.view() if run else {}
     preparing = host.stage.name in ("wait", "fetch", "convert", "load")
     if run and not (run.status == "waiting" and preparing):
@@ -80,8 +82,10 @@ def card(
         "tps": number(shown.get("tps"), ".1f"),
         "ttft": unit(shown.get("ttft_ms"), "ms"),
         "tokens": str(shown["new_tokens"]) if run and run.t0 else NA,
-        "memory": memory(load.rss_mb if load else None),
-        "cpu": None if load is None or load.cpu_percent is None else round(load.cpu_percent),
+        "memory": memory(worker.rss_mb if worker else None),
+        "load_of": "CPU" if lane.runs_on_cpu else lane.kind,
+        "load": percent(load(lane, sample)),
+        "proof": proof(shown),
         "message": error.message if error else "",
         "fix": error.fix if error else "",
     }
@@ -94,25 +98,30 @@ def weights(host: Host) -> str:
     return " · ".join([*parts, f"room for {room:,} tokens"] if room else parts)
 
 
-def strip(ring: list[Sample], busy: bool) -> dict[str, Any]:
-    """The machine's gauges with their last two minutes."""
-    latest = ring[-1]
-    used, total = latest.memory_used_mb, latest.memory_total_mb
-    return {
-        "cpu": None if latest.cpu_percent is None else round(latest.cpu_percent),
-        "cpu_history": [s.cpu_percent for s in ring],
-        "memory": None if used is None or not total else round(100 * used / total),
-        "memory_text": NA
-        if used is None or total is None
-        else f"{used / 1e3:.1f} of {total / 1e3:.1f} GB",
-        "memory_history": [
-            None
-            if s.memory_used_mb is None or not s.memory_total_mb
-            else 100 * s.memory_used_mb / s.memory_total_mb
-            for s in ring
-        ],
-        "busy": busy,
-    }
+def load(lane: Lane, sample: Sample) -> float | None:
+    """How busy the lane keeps its device now; for the NPU, how busy that is."""
+    if lane.runs_on_cpu:
+        return means.worker_percent(sample, lane.name)
+    if lane.kind == "NPU":
+        return means.busiest(sample.npus)
+    key = gauge_key(lane)
+    own = means.gpu_percent(sample.gpus, lane.name, key)
+    return means.whole_gpu(sample.gpus, key) if own is None else own
+
+
+def proof(shown: Mapping[str, Any]) -> str:
+    """Which device did the work, and what it cost: "NPU 93 % busy during this answer · 0.42 J/token
+    (12.3 W, idle 4.1 W)"."""
+    parts = [shown["proof"]] if shown.get("proof") else []
+    if shown.get("j_per_token") is not None:
+        idle = "" if shown["idle_w"] is None else f", idle {shown['idle_w']:.1f} W"
+        parts.append(f"{shown['j_per_token']:.2f} J/token ({shown['energy_j']:.1f} J{idle})")
+    return " · ".join(parts)
+
+
+def percent(value: float | None) -> str:
+    """ "48 %", or n/a."""
+    return NA if value is None else f"{value:.0f} %"
 
 
 def unit(value: float | None, name: str) -> str:
