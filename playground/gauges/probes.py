@@ -47,8 +47,8 @@ class Guard(Generic[Reading]):
     """Reads one probe. While it fails, what it named last is shown without a figure."""
 
     def __init__(self, probe: Probe[Reading], kind: Callable[[str], Reading]) -> None:
-        self._probe = probe
-        self._last = [kind(probe.name)]
+        self._probe: Probe[Reading] = probe
+        self._last: list[Reading] = [kind(probe.name)]
         self._failing = False
 
     def read(self, moment: Moment) -> list[Reading]:

@@ -65,7 +65,7 @@ class Meter:
         return replace(self, watts=None, reason=reason)
 
 
-Reading = TypeVar("Reading", bound="Gauge | Meter")
+Reading = TypeVar("Reading", Gauge, Meter)
 
 
 class Probe(Protocol[Reading]):
