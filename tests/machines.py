@@ -43,11 +43,12 @@ class StubLinux:
 
 
 class StubRegistry:
-    """Keys as a dict of dicts; states by instance, 0 unless told; None is unplugged."""
+    """Keys as a dict of dicts; states by instance, 0 unless told; None is unplugged. LUIDs too."""
 
     def __init__(self) -> None:
         self.entries: dict[str, dict[str, Any]] = {}
         self.states: dict[str, int | None] = {}
+        self.luids: dict[str, int] = {}
 
     def keys(self, path: str) -> list[str]:
         inside = [each[len(path) + 1 :] for each in self.entries if each.startswith(f"{path}\\")]
@@ -59,6 +60,9 @@ class StubRegistry:
     def state(self, instance: str) -> int | None:
         return self.states.get(instance, 0)
 
+    def graphics_luid(self, instance: str) -> int | None:
+        return self.luids.get(instance)
+
     def plug_in(
         self,
         vendor: int,
@@ -69,8 +73,9 @@ class StubRegistry:
         setup_class: str = DISPLAY,
         video: str = "",
         state: int | None = 0,
+        luid: int | None = None,
     ) -> None:
-        """driver: its description, version and maker."""
+        """driver: its description, version and maker. luid: what the device's property says."""
         instance = rf"PCI\VEN_{vendor:04X}&DEV_{device:04X}&SUBSYS_22128086&REV_08\3&11583659&0&10"
         node: dict[str, Any] = {
             "devicedesc": "@oem1.inf,%name%;Multimedia Video Controller",
@@ -84,6 +89,8 @@ class StubRegistry:
         self.entries[rf"{windows.ENUM}\{instance}"] = node
         self.entries[rf"{windows.ENUM}\{instance}\Device Parameters"] = {"videoid": video}
         self.states[instance] = state
+        if luid is not None:
+            self.luids[instance] = luid
 
     def adapter(self, video: str, description: str, vendor: int, luid: int, **values: Any) -> None:
         """One that Direct3D knows, with a driver 32.0.101.6874, seen at the last start."""
@@ -100,13 +107,14 @@ def laptop() -> StubRegistry:
     nvidia = ("NVIDIA GeForce RTX 4060 Laptop GPU", "32.0.15.6614", "NVIDIA")
     machine.plug_in(NVIDIA, 0x28E0, "0302", nvidia, video="{bbbb}")
     npu = ("Intel(R) AI Boost", "32.0.100.4239", "Intel Corporation")
-    machine.plug_in(INTEL, 0x7D1D, "1200", npu, setup_class=ACCELERATOR, video="{cccc}")
+    accelerator: dict[str, Any] = {"setup_class": ACCELERATOR, "video": "{cccc}"}
+    machine.plug_in(INTEL, 0x7D1D, "1200", npu, **accelerator, luid=0x1030D)
     docked = ("AMD Radeon RX 7600", "32.0.21041.1000", "Advanced Micro Devices, Inc.")
     machine.plug_in(AMD, 0x7480, "0300", docked, video="{dddd}", state=None)
     machine.entries[windows.DIRECTX] = {"lastseen": 900}
     machine.adapter("{aaaa}", intel[0], INTEL, 0xE2CA, dedicatedvideomemory=128 << 20)
     machine.adapter("{bbbb}", nvidia[0], NVIDIA, 0x1_0000_F3A1, dedicatedvideomemory=8 << 30)
-    machine.adapter("{cccc}", npu[0], INTEL, 0x1030D)
+    machine.adapter("{cccc}", npu[0], INTEL, 0x9999, lastseen=899)
     machine.adapter("{dddd}", docked[0], AMD, 0x22222)
     machine.adapter("{eeee}", "Microsoft Basic Render Driver", 0x1414, 0x17034, softwareadapter=1)
     machine.entries[windows.DIRECTX + r"\UserGpuPreferences"] = {}

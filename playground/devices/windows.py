@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 from playground.devices.records import (
@@ -29,6 +31,10 @@ DIRECT3D_11_0 = 0xB000  # the least that ONNX Runtime GenAI asks for; an NPU has
 # Device Manager's problem codes: "not configured" and "no driver installed"; "disabled".
 NO_DRIVER, DISABLED = (1, 28), 22
 NO_SUCH_NODE = 13  # CR_NO_SUCH_DEVNODE of cfgmgr32.h; any other failure says nothing of the device
+# The LUID of a GPU or NPU among its device properties, a UINT64: in no header of Microsoft's, but
+# MLPerf Client (performance_counter_data.cpp), System Informer and Wine use it as DEVPKEY_Gpu_Luid.
+GPU_LUID = uuid.UUID("60b193cb-5276-4d0f-96fc-f173abad3ec6").bytes_le + (2).to_bytes(4, "little")
+UINT64 = 9  # DEVPROP_TYPE_UINT64
 
 
 class Registry(Protocol):
@@ -40,6 +46,9 @@ class Registry(Protocol):
 
     def state(self, instance: str) -> int | None:
         """0: the device works; else its problem code. None: it is not plugged in."""
+
+    def graphics_luid(self, instance: str) -> int | None:
+        """The number that a GPU or NPU has until its driver is started anew. None: not known."""
 
 
 class LocalRegistry:
@@ -72,10 +81,26 @@ class LocalRegistry:
             return None
         return problem.value
 
+    def graphics_luid(self, instance: str) -> int | None:
+        manager: Any = ctypes.WinDLL("cfgmgr32")  # type: ignore[attr-defined]
+        node, kind, number = ctypes.c_uint32(), ctypes.c_uint32(), ctypes.c_uint64()
+        size = ctypes.c_uint32(ctypes.sizeof(number))
+        if manager.CM_Locate_DevNodeW(ctypes.byref(node), ctypes.c_wchar_p(instance), 0):
+            return None
+        out = (ctypes.byref(kind), ctypes.byref(number), ctypes.byref(size))
+        failed = manager.CM_Get_DevNode_PropertyW(node, GPU_LUID, *out, 0)
+        return (number.value or None) if not failed and kind.value == UINT64 else None
+
 
 def scan(registry: Registry) -> tuple[Hardware, ...]:
     """Every GPU and NPU that is plugged in."""
-    return tuple(hardware for _, hardware, here in _ever_seen(registry) if here)
+    known, last = _direct3d(registry), _last_start(registry)
+    return tuple(
+        # An entry of an earlier start has the LUID of that.
+        hardware if hardware.luid else replace(hardware, luid=_luid(known.get(video, {}), last))
+        for video, hardware, here in _ever_seen(registry)
+        if here
+    )
 
 
 def _ever_seen(registry: Registry) -> Iterator[tuple[str, Hardware, bool]]:
@@ -106,6 +131,7 @@ def _hardware(registry: Registry, instance: str) -> Hardware | None:
     described = driver.get("driverdesc") or str(node.get("devicedesc", "")).rpartition(";")[2]
     unnamed = pci_name(kind, vendor, device) if ids else described
     stand_in = maker == "Microsoft" and vendor != MICROSOFT  # its Basic Display Adapter
+    number = registry.graphics_luid(instance)
     return Hardware(
         kind=kind,
         vendor=vendor_name(vendor) if ids else maker,
@@ -113,6 +139,7 @@ def _hardware(registry: Registry, instance: str) -> Hardware | None:
         pci_id=f"{vendor:04x}:{device:04x}" if ids else None,
         driver=driver.get("driverversion"),
         problem="no-driver" if stand_in or not driver else _problem(registry.state(instance)),
+        luid=luid(number) if number else None,
     )
 
 
@@ -134,12 +161,10 @@ def adapters(registry: Registry) -> tuple[Device, ...]:
         video: hardware.kind if here and not hardware.problem else "none"
         for video, hardware, here in _ever_seen(registry)
     }
-    entries = {key.lower(): registry.values(rf"{DIRECTX}\{key}") for key in registry.keys(DIRECTX)}
-    seen = [_number(entry.get("lastseen")) for entry in entries.values()]
-    last = _number(registry.values(DIRECTX).get("lastseen")) or max(seen, default=0)
+    last = _last_start(registry)
     usable = [
         entry
-        for key, entry in entries.items()
+        for key, entry in _direct3d(registry).items()
         if _is_gpu(entry)
         # One that is no longer there keeps its entry, but is no longer seen.
         and kinds.get(key, "GPU" if _number(entry.get("lastseen")) >= last else "none") == "GPU"
@@ -154,6 +179,22 @@ def adapters(registry: Registry) -> tuple[Device, ...]:
         )
         for index, entry in enumerate(usable)
     )
+
+
+def _direct3d(registry: Registry) -> dict[str, Mapping[str, Any]]:
+    """The adapters that Direct3D knows or knew, by VideoID in lower case."""
+    return {key.lower(): registry.values(rf"{DIRECTX}\{key}") for key in registry.keys(DIRECTX)}
+
+
+def _last_start(registry: Registry) -> int:
+    """What an adapter that is there has as its "last seen"."""
+    seen = [_number(entry.get("lastseen")) for entry in _direct3d(registry).values()]
+    return _number(registry.values(DIRECTX).get("lastseen")) or max(seen, default=0)
+
+
+def _luid(entry: Mapping[str, Any], last: int) -> str | None:
+    here = "adapterluid" in entry and _number(entry.get("lastseen")) >= last
+    return luid(_number(entry["adapterluid"])) if here else None
 
 
 def _is_gpu(entry: Mapping[str, Any]) -> bool:

@@ -1,0 +1,104 @@
+"""Battery and power-saving profiles: what makes every figure of this machine smaller."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# Kernel: Documentation/ABI/testing/sysfs-class-platform-profile.
+PLATFORM_PROFILE = Path("sys/firmware/acpi/platform_profile")
+SAVING_PROFILES = ("low-power", "cool", "quiet")
+# Kernel: Documentation/admin-guide/pm/intel_pstate.rst. "balance_power" is some systems' default.
+PREFERENCE = Path("sys/devices/system/cpu/cpu0/cpufreq/energy_performance_preference")
+SAVING_PREFERENCE = "power"
+# powrprof.h: GUID_POWER_MODE_BEST_EFFICIENCY
+BEST_EFFICIENCY = uuid.UUID("961cc777-2547-4f9d-8174-7d86181b8a7a")
+
+
+@dataclass(frozen=True)
+class PowerSource:
+    """None: not known. battery_percent: 0..100. profile: its name, only while it saves power."""
+
+    on_battery: bool | None = None
+    battery_percent: float | None = None
+    profile: str | None = None
+
+    @property
+    def text(self) -> str:
+        """One sentence to stand beside figures; "" when nothing is known to lower them."""
+        profile = f"a power-saving profile ({self.profile})"
+        if self.on_battery:
+            charge = self.battery_percent
+            battery = "On battery" if charge is None else f"On battery ({charge:.0f} %)"
+            also = f" with {profile}" if self.profile else ""
+            return f"{battery}{also}: figures can be lower than on mains."
+        return f"With {profile}: figures can be lower than without." if self.profile else ""
+
+
+def hints(
+    battery: Callable[[], Any] = psutil.sensors_battery,
+    profile: Callable[[], str | None] | None = None,
+) -> PowerSource:
+    """Of this machine, now; cheap, and raises nothing. Arguments: for tests."""
+    on_battery, charge, saving = None, None, None
+    with suppress(Exception):  # drivers differ, and psutil raises what it meets
+        found = battery()
+        if found and found.power_plugged is not None:
+            on_battery = not found.power_plugged
+        if found and 0 <= found.percent <= 100:
+            charge = float(found.percent)
+    with suppress(Exception):
+        on_windows = windows_profile if sys.platform == "win32" else linux_profile
+        saving = (profile or on_windows)()
+    return PowerSource(on_battery, charge, saving)
+
+
+def linux_profile(root: Path = Path("/")) -> str | None:
+    """The machine's profile, or the processor's preference, if it saves power."""
+    profile = _text(root / PLATFORM_PROFILE)
+    if profile in SAVING_PROFILES:
+        return profile
+    return "processor: power" if _text(root / PREFERENCE) == SAVING_PREFERENCE else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+class PowerStatus(ctypes.Structure):
+    """SYSTEM_POWER_STATUS of winbase.h"""
+
+    _fields_ = [
+        ("ac_line", ctypes.c_uint8),
+        ("battery", ctypes.c_uint8),
+        ("percent", ctypes.c_uint8),
+        ("saver", ctypes.c_uint8),  # 1: Windows' battery saver is on
+        ("left_s", ctypes.c_uint32),
+        ("full_s", ctypes.c_uint32),
+    ]
+
+
+def windows_profile(kernel: Any = None, power: Any = None) -> str | None:
+    """Battery saver, or the power mode of the settings. Arguments: the libraries, for tests."""
+    load: Any = getattr(ctypes, "WinDLL", None)
+    status, mode = PowerStatus(), (ctypes.c_uint8 * 16)()
+    with suppress(AttributeError, OSError, TypeError):
+        (kernel or load("kernel32")).GetSystemPowerStatus(ctypes.byref(status))
+    if status.saver == 1:
+        return "battery saver"
+    # Not documented, and here since Windows 10 1709; the documented ones tell what was chosen, not
+    # what is in effect.
+    with suppress(AttributeError, OSError, TypeError):
+        (power or load("powrprof")).PowerGetEffectiveOverlayScheme(ctypes.byref(mode))
+    return "best power efficiency" if bytes(mode) == BEST_EFFICIENCY.bytes_le else None
