@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 FIRST = 64  # tokens that are counted one by one
-MOST_WORDS = 8_000  # that are compared one by one; more would take seconds
+MOST_WORDS = 4_000  # and spaces, that are compared one by one; more would take seconds
 RANKS = {"fp32": 0, "fp16": 1, "bf16": 1, "int8": 2, "int4": 3}
 # Words, spaces, marks; scripts that are written without spaces go sign by sign.
 _WORD = re.compile(r"\s+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\ud7af]+|.", re.S)

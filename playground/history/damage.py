@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import os
 import sqlite3
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from filelock import FileLock
 from playground.errors import PlaygroundError
 
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+OTHERS_S = 5.0
 COMPANIONS = ("-wal", "-shm", "")  # of SQLite; the file itself last
 
 log = logging.getLogger(__name__)
@@ -21,16 +23,14 @@ log = logging.getLogger(__name__)
 def set_aside(path: Path) -> str:
     """Renames a damaged file and tells a person so; "" when another process has done it.
 
-    Raises PlaygroundError when it cannot be renamed: on Windows, when another program has it open.
+    Raises PlaygroundError when it cannot be renamed: on Windows, when another program keeps it open.
     """
     with FileLock(path.with_name(f".{path.name}.lock")):
         if is_sound(path):
             return ""
         aside = free_name(path)
         try:
-            for companion in COMPANIONS:
-                with contextlib.suppress(FileNotFoundError):
-                    Path(f"{path}{companion}").rename(f"{aside}{companion}")
+            rename(path, aside)
         except OSError as error:
             raise PlaygroundError(
                 f"The history is damaged and cannot be set aside: {error.strerror}.",
@@ -39,6 +39,23 @@ def set_aside(path: Path) -> str:
     notice = f"The history was damaged. It is set aside as {aside}, and a new one is begun."
     log.error(notice)
     return notice
+
+
+def rename(path: Path, aside: Path) -> None:
+    """Waits for others to close it: Windows renames no file that somebody has open."""
+    deadline = time.monotonic() + OTHERS_S
+    for companion in COMPANIONS:
+        while True:
+            try:
+                Path(f"{path}{companion}").rename(f"{aside}{companion}")
+            except FileNotFoundError:
+                pass
+            except PermissionError:
+                if os.name != "nt" or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+                continue
+            break
 
 
 def is_sound(path: Path) -> bool:
