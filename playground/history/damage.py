@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 def set_aside(path: Path) -> str:
     """Renames a damaged file and tells a person so; "" when another process has done it.
 
-    Raises PlaygroundError when it cannot be renamed: on Windows, when another program keeps it open.
+    Raises PlaygroundError when it cannot be renamed: on Windows, when somebody keeps it open.
     """
     with FileLock(path.with_name(f".{path.name}.lock")):
         if is_sound(path):
