@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from playground.history.entry import Entry
+from playground.metrics import j_per_token
 
 # As design.md names them; mode to gauges, then what is worked out of them.
 COLUMNS = (
@@ -37,6 +38,7 @@ COLUMNS = (
     "energy_j",
     "j_per_token",
     "device_busy_pct",
+    "device_proof",
     "error",
 )
 
@@ -57,12 +59,14 @@ def row(entry: Entry, record: Mapping[str, Any]) -> dict[str, Any]:
         "mode": found["mode"] or entry.mode,
         "contended": "yes" if entry.contended else "no",
         "recipe": (record.get("weights") or {}).get("recipe"),
-        "j_per_token": j_per_token(record),
+        "j_per_token": energy_of_a_token(record),
         "error": " ".join(filter(None, (record.get("error") or {}).values())) or None,
     }
 
 
-def j_per_token(record: Mapping[str, Any]) -> float | None:
-    """Joules of the run over its new tokens."""
-    energy, tokens = record.get("energy_j"), record.get("new_tokens")
-    return None if energy is None or not tokens else energy / tokens
+def energy_of_a_token(record: Mapping[str, Any]) -> float | None:
+    """As the record tells it; a record of before it did told both halves."""
+    found = record.get("j_per_token")
+    if found is not None:
+        return float(found)
+    return j_per_token(record.get("energy_j"), record.get("new_tokens") or 0)

@@ -25,6 +25,7 @@ NUMBERS = (
     "peak_rss_mb",
     "bandwidth_gbs",
     "energy_j",
+    "j_per_token",
     "device_busy_pct",
 )
 TEXTS = (
@@ -37,6 +38,7 @@ TEXTS = (
     "device_name",
     "library_version",
     "finish_reason",
+    "device_proof",
 )
 MOST = 1e300
 MOST_NAME = 300  # characters of a lane's name
