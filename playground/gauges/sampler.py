@@ -107,14 +107,15 @@ class Sampler:
     @cached_property
     def _readers(self) -> tuple[Machine, Workers, Probes]:
         """Made in the thread: finding the hardware and starting drivers' libraries takes time."""
-        return Machine(), Workers(self._pids), self._given or of_this_machine()
+        try:
+            probes = self._given or of_this_machine()
+        except Exception:  # one driver's surprise must not cost CPU and memory
+            log.exception("The gauges of GPU, NPU and power could not be set up")
+            probes = Probes()
+        return Machine(), Workers(self._pids), probes
 
     def _run(self) -> None:
-        try:
-            _ = self._readers
-        except Exception:
-            log.exception("The gauges could not be set up")
-            return
+        _ = self._readers
         self._last = time.perf_counter_ns()
         while True:
             self._wake.wait(PERIOD_S)
