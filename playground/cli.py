@@ -1,4 +1,4 @@
-"""`python -m playground lanes | prepare | models | remove | ask | doctor`: no browser."""
+"""`python -m playground COMMAND`: everything that the page does, without a browser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ import argparse
 import logging
 import sys
 
-from playground import __version__, cli_history, cli_models, doctor, lanes, models, terminal
+from playground import (
+    __version__,
+    cli_bench,
+    cli_gauges,
+    cli_history,
+    cli_models,
+    doctor,
+    lanes,
+    models,
+    terminal,
+)
 from playground.arena import Arena
 from playground.cli_options import (
     FAILED,
@@ -81,6 +91,10 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(command=ask)
+
+    cli_gauges.add_commands(commands)
+
+    cli_bench.add_commands(commands)
 
     command = commands.add_parser("doctor", help="print a report to attach to a bug report")
     command.add_argument("--json", action="store_true", help="print JSON")

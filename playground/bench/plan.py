@@ -1,0 +1,101 @@
+"""What is to be measured; wrong figures are refused before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from playground import models
+from playground.arena import LEAST_ANSWER
+from playground.errors import BadInput
+from playground.lanes import Lane
+from playground.prompt import Tokenizer
+from playground.record import IN_TURN, MOST_NEW_TOKENS, TOGETHER
+from playground.tokenizer_cache import tokenizer_of
+
+PROMPT_TOKENS = (32, 256, 512, 1024)
+NEW_TOKENS, RUNS, WARMUP = 128, 3, 1
+MOST_RUNS = 1_000
+LARGEST = 1_000_000  # tokens of a prompt; no model here takes as many
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of a benchmark. Raises BadInput when they cannot be measured as they are.
+
+    prompt_tokens: the lengths, exact; runs: measured ones of each lane and length; warmup: runs
+    before them that are left out.
+    """
+
+    lanes: tuple[Lane, ...]
+    model: str = models.DEFAULT_MODEL
+    prompt_tokens: tuple[int, ...] = PROMPT_TOKENS
+    new_tokens: int = NEW_TOKENS
+    runs: int = RUNS
+    warmup: int = WARMUP
+    mode: str = IN_TURN
+
+    def __post_init__(self) -> None:
+        if not self.lanes:
+            raise BadInput("No lane is chosen.", "Choose at least one lane.")
+        if self.mode not in (TOGETHER, IN_TURN):
+            raise BadInput(f"There is no mode “{self.mode}”.", f"Choose {IN_TURN} or {TOGETHER}.")
+        if not self.prompt_tokens:
+            raise BadInput("No prompt length is chosen.", "Give at least one, such as 256.")
+        for length in self.prompt_tokens:
+            _whole("A prompt of this many tokens", length, 1, LARGEST)
+        if len(set(self.prompt_tokens)) < len(self.prompt_tokens):
+            raise BadInput("A prompt length is named twice.", "Name each length once.")
+        _whole("The number of new tokens", self.new_tokens, 1, MOST_NEW_TOKENS)
+        _whole("The number of runs", self.runs, 1, MOST_RUNS)
+        _whole("The number of warm-up runs", self.warmup, 0, MOST_RUNS)
+        if len({lane.needs_model for lane in self.lanes}) > 1:
+            raise BadInput(
+                "The fake lane reads bytes, the others a model's tokens: their prompts would not "
+                "be the same.",
+                "Measure the fake lane alone, or leave it out.",
+            )
+        if not self.lanes[0].needs_model or models.tokenizer_folder(self.model):
+            self.check(tokenizer_of(self.lanes[0], self.model))
+
+    @property
+    def total(self) -> int:
+        """Runs of one lane, warm-up and all."""
+        return len(self.lanes) * len(self.prompt_tokens) * (self.warmup + self.runs)
+
+    def check(self, tokenizer: Tokenizer) -> None:
+        """Raises BadInput for a length that leaves the model no room for the answer."""
+        needed = max(self.prompt_tokens) + self.new_tokens
+        if needed > tokenizer.context:
+            raise BadInput(
+                f"{max(self.prompt_tokens):,} prompt tokens and {self.new_tokens:,} new ones are "
+                f"{needed:,}; the model takes {tokenizer.context:,}.",
+                "Choose shorter prompts or fewer new tokens.",
+            )
+
+    def room(self, tokenizer: Tokenizer) -> int:
+        """Tokens of prompt and answer that engines with a fixed room make room for, once for all
+        lengths."""
+        self.check(tokenizer)
+        return max(self.prompt_tokens) + max(self.new_tokens, LEAST_ANSWER)
+
+    def settings(self) -> dict[str, Any]:
+        """All that is needed to repeat it."""
+        return {
+            "lanes": [lane.name for lane in self.lanes],
+            "model": self.model if self.lanes[0].needs_model else "none",
+            "prompt_tokens": list(self.prompt_tokens),
+            "new_tokens": self.new_tokens,
+            "runs": self.runs,
+            "warmup": self.warmup,
+            "mode": self.mode,
+            "temperature": 0.0,
+            "ignore_eos": True,
+        }
+
+
+def _whole(what: str, value: Any, least: int, most: int) -> None:
+    if type(value) is not int or not least <= value <= most:
+        raise BadInput(
+            f"{what} cannot be {value}.", f"Give a whole number from {least} to {most:,}."
+        )

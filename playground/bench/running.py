@@ -1,0 +1,252 @@
+"""A benchmark as one generator of steps: page, command line and tests are loops over it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from playground import models
+from playground.arena import SETTLE_S, STATES_HZ, Arena
+from playground.bench import machine, roof
+from playground.bench.plan import Plan
+from playground.bench.prompts import TEXT, Prompts, prompts_of
+from playground.bench.results import Row
+from playground.bench.schedule import Pace, Turn, turns
+from playground.errors import BadInput, PlaygroundError
+from playground.lanes import Lane
+from playground.models import Stage
+from playground.record import IN_TURN, LaneRun, Request
+from playground.tokenizer_cache import tokenizer_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far it is, and the result so far.
+
+    stages: of the lanes while they load; turn: what is measured next, None before and after;
+    done, total: runs, warm-up and all; seconds_left: None until something was measured.
+    """
+
+    result: dict[str, Any]  # settings, machine, results
+    done: int
+    total: int
+    seconds_left: float | None = None
+    turn: Turn | None = None
+    stages: tuple[tuple[Lane, Stage], ...] = ()
+
+
+def run(plan: Plan, arena: Arena, stop: threading.Event) -> Iterator[Step]:
+    """Load all lanes, measure, and yield a step whenever there is news; the last is the result.
+
+    What ended before `stop` was set is in the last step. A lane that fails says so in its rows.
+    Raises BadInput where a length turns out to be beyond the model's context.
+    """
+    bench = _Bench(plan, arena, stop)
+    hosts = [arena.hosts[lane] for lane in plan.lanes]
+    for host in hosts:
+        host.join_run()
+    try:
+        bench.look_at_machine()
+        yield from bench.load()
+        if not stop.is_set():
+            with arena.hosts.devices, models.paused():
+                yield from bench.measure()
+        yield bench.step()
+    finally:
+        for host in hosts:
+            host.leave_run()
+
+
+class _Bench:
+    def __init__(self, plan: Plan, arena: Arena, stop: threading.Event) -> None:
+        self._plan, self._arena, self._stop = plan, arena, stop
+        self._request = Request(
+            TEXT,
+            plan.lanes,
+            plan.mode,
+            max_new_tokens=plan.new_tokens,
+            model=plan.model,
+            ignore_eos=True,
+        )
+        self._rows: dict[tuple[Lane, int], Row] = {}
+        self._lost: dict[Lane, PlaygroundError] = {}  # they take no more runs
+        self._fresh: set[Lane] = set()  # loaded by us, and not run since
+        self._wrong: BadInput | None = None
+        self._machine: dict[str, Any] = {}
+        self._prompts: Prompts | None = None
+        self._pace = Pace()
+        self._done = 0
+        self._idle_w: float | None = None
+
+    def step(self, **news: Any) -> Step:
+        copy = self._machine["memory_copy"]
+        if self._done:
+            self._machine["after"] = machine.conditions()
+        order = [(lane, n) for lane in self._plan.lanes for n in self._plan.prompt_tokens]
+        rows = [self._rows[each] for each in order if each in self._rows]
+        result = {
+            "settings": self._plan.settings(),
+            "machine": dict(self._machine),
+            "results": [row.record(self._stop.is_set(), copy) for row in rows],
+        }
+        return Step(result, self._done, self._plan.total, **news)
+
+    def look_at_machine(self) -> None:
+        """Before anything is loaded, and while no run is under way."""
+        with self._arena.hosts.devices:
+            copy = roof.measure()
+        self._machine = {
+            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **machine.describe(self._plan.lanes, copy),
+            "before": machine.conditions(),
+        }
+
+    def load(self) -> Iterator[Step]:
+        """A load that is not ready when all is stopped goes on without us, for the next run."""
+        lanes = self._plan.lanes
+        shown: tuple[tuple[Lane, Stage], ...] = ()
+        pool = ThreadPoolExecutor(len(lanes), thread_name_prefix="bench")
+        pending = {pool.submit(self._make_ready, lane) for lane in lanes}
+        while pending and not self._stop.is_set():
+            _, pending = wait(pending, timeout=1 / STATES_HZ)
+            stages = tuple((lane, self._arena.hosts[lane].stage) for lane in lanes)
+            if stages != shown:
+                shown = stages
+                yield self.step(stages=stages)
+        pool.shutdown(wait=False, cancel_futures=True)
+        if self._wrong:
+            raise self._wrong
+
+    def _make_ready(self, lane: Lane) -> None:
+        host, plan = self._arena.hosts[lane], self._plan
+        try:
+            if not host.is_ready(plan.model, plan.room):
+                host.make_ready(plan.model, plan.room)
+                self._fresh.add(lane)
+        except BadInput as error:
+            self._wrong = error
+        except PlaygroundError as error:
+            self._lose(lane, error)
+        except Exception as error:
+            self._lose(lane, _fault(lane, error))
+
+    def _lose(self, lane: Lane, error: PlaygroundError) -> None:
+        """All rows of the lane that are not full say why."""
+        self._lost[lane] = error
+        for tokens in self._plan.prompt_tokens:
+            row = self._row(lane, tokens)
+            if row.open:
+                row.fail(self._lane_run(lane), error)
+
+    def measure(self) -> Iterator[Step]:
+        sampler = self._arena.sampler
+        sampler.mark()
+        self._machine["power_source"] = asdict(sampler.power_source)
+        if self._plan.mode == IN_TURN:
+            self._idle_w = sampler.idle_watts(self._stop)
+        coming = turns(self._plan)
+        last: tuple[Lane, ...] = ()
+        while coming and not self._stop.is_set():
+            turn = coming[0]
+            lanes = [lane for lane in turn.lanes if self._wants(lane, turn.prompt_tokens)]
+            if lanes:
+                ahead = [each for each in coming if not self._lost.keys() >= {*each.lanes}]
+                yield self.step(turn=turn, seconds_left=self._pace.left(ahead))
+                began = time.monotonic()
+                if last not in ((), turn.lanes):
+                    self._stop.wait(SETTLE_S)
+                last = turn.lanes
+                self._take(turn, lanes)
+                self._pace.took(turn, time.monotonic() - began)
+            if not self._stop.is_set():
+                self._done += len(turn.lanes)
+            coming.pop(0)
+
+    def _wants(self, lane: Lane, tokens: int) -> bool:
+        return lane not in self._lost and self._row(lane, tokens).open
+
+    def _take(self, turn: Turn, lanes: list[Lane]) -> None:
+        """One run of each of these lanes, all at once."""
+        runs = [self._prepared_run(lane, turn) for lane in lanes]
+        threads = [
+            threading.Thread(target=_generate, args=(run,), name=run.lane.name, daemon=True)
+            for run in runs
+        ]
+        sampler = self._arena.sampler
+        with sampler.recording() as samples:
+            sampler.mark()
+            for thread in threads:
+                thread.start()
+            for thread, run in zip(threads, runs, strict=True):
+                while thread.is_alive():
+                    thread.join(1 / STATES_HZ)
+                    if self._stop.is_set() and not run.stopping:
+                        for each in runs:
+                            each.stop()
+            sampler.mark()
+        for run in runs:
+            run.observe(samples, self._idle_w)
+            self._enter(run, turn)
+
+    def _enter(self, run: LaneRun, turn: Turn) -> None:
+        row, wanted = self._row(run.lane, turn.prompt_tokens), self._plan.new_tokens
+        if run.status == "stopped":
+            return
+        if run.status == "ok" and len(run.times) == wanted:
+            row.add(run, turn.counts)
+            if run.lane in self._fresh:
+                row.first = run
+        elif run.error:
+            row.fail(run, run.error)
+            if not run.host.worker.alive:
+                self._lose(run.lane, run.error)
+        else:
+            row.fail(run, _too_few(len(run.times), wanted))
+        self._fresh.discard(run.lane)
+
+    def _row(self, lane: Lane, tokens: int) -> Row:
+        if (lane, tokens) not in self._rows:
+            self._rows[lane, tokens] = Row(self._lane_run(lane), tokens, self._plan.runs)
+        return self._rows[lane, tokens]
+
+    def _lane_run(self, lane: Lane) -> LaneRun:
+        return LaneRun(self._request, self._arena.hosts[lane])
+
+    def _prepared_run(self, lane: Lane, turn: Turn) -> LaneRun:
+        run = self._lane_run(lane)
+        run.tokenizer = tokenizer_of(lane, self._plan.model)
+        if self._prompts is None:
+            self._prompts = prompts_of(lane, self._plan.model, run.tokenizer)
+        run.prompt = self._prompts(turn.prompt_tokens, turn.round)
+        return run
+
+
+def _generate(run: LaneRun) -> None:
+    try:
+        run.check_room()
+        run.generate()
+    except PlaygroundError as error:
+        run.fail(error)
+    except Exception as error:
+        run.fail(_fault(run.lane, error))
+
+
+def _too_few(tokens: int, wanted: int) -> PlaygroundError:
+    return PlaygroundError(
+        f"The lane's room was full after {tokens:,} of {wanted:,} new tokens.",
+        "Choose shorter prompts or fewer new tokens.",
+    )
+
+
+def _fault(lane: Lane, error: Exception) -> PlaygroundError:
+    """A fault of ours: no traceback reaches a person."""
+    log.error("%s failed", lane.name, exc_info=error)
+    return PlaygroundError(f"The run failed: {error!r}.", "Details are in the log.")
