@@ -8,7 +8,7 @@ from typing import Any
 from playground.history.entry import Entry
 from playground.metrics import j_per_token
 
-# As design.md names them; mode to gauges, then what is worked out of them.
+# The names of the record in design.md, after those of the entry that it is part of.
 COLUMNS = (
     "run",
     "made_at",
@@ -65,7 +65,7 @@ def row(entry: Entry, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def energy_of_a_token(record: Mapping[str, Any]) -> float | None:
-    """As the record tells it; a record of before it did told both halves."""
+    """Joules; as the record tells it, or worked out of those of the whole answer."""
     found = record.get("j_per_token")
     if found is not None:
         return float(found)
