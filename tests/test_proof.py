@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from playground import lanes
 from playground.arena import Arena
 from playground.gauges.probes import Probes
 from playground.lanes import Lane, parse
@@ -75,16 +74,13 @@ def test_a_lane_that_never_answered_proves_nothing(arena: Arena) -> None:
     assert record["device_proof"] == ""
 
 
-@pytest.fixture
-def npu_lane(monkeypatch: pytest.MonkeyPatch) -> Lane:
-    """A stub: the fake lane under the name of a device that is not at hand."""
-    devices = lanes.ENGINES["fake"].devices
-    monkeypatch.setitem(devices, "NPU", devices["CPU"])
-    monkeypatch.setattr(lanes, "missing_device", lambda lane: None)
-    return parse("fake:NPU:40tps")
-
-
-def test_an_npu_lane_is_proven_by_the_npu_s_gauge(arena: Arena, npu_lane: Lane) -> None:
-    (record,) = ask(arena, npu_lane, mode=TOGETHER)
+def test_an_npu_lane_is_proven_by_the_npu_s_gauge(arena: Arena) -> None:
+    arena.hosts[FAST].make_ready("none")
+    run = arena.start(Request("Hello", (FAST,), TOGETHER, 60, model="none", ignore_eos=True))
+    assert run.done.wait(60)
+    lane_run = run.lanes[FAST]
+    lane_run.lane = parse("openvino-genai:NPU:int4")  # there is no NPU here to run it on
+    lane_run.observe(run.samples, None)
+    record = lane_run.record()
     assert record["device_busy_pct"] == 93
     assert record["device_proof"] == "NPU 93 % busy during this answer"
