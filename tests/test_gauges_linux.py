@@ -207,6 +207,8 @@ def test_lunar_lake_with_xe_counts_cycles(tmp_path: Path) -> None:
     assert (gauge.mhz, gauge.memory_mb) == (1950, pytest.approx(0.196608))
     machine.uses(100, 5, RENDER, 3, IGPU, *xe(0, 100))
     assert only(probe, after(3, lane={100})).percent is None, "its clock started anew"
+    machine.uses(100, 5, RENDER, 3, IGPU, *xe(2000, 1100))
+    assert only(probe, after(3.5, lane={100})).percent == pytest.approx(50)
     machine.at(IGPU, tile0__gt0__gtidle__idle_residency_ms=90_000, power__runtime_status="active")
     machine.at(IGPU, tile0__gt1__gtidle__idle_residency_ms=92_000)
     proxy = only(probe, after(4))

@@ -110,15 +110,11 @@ class Clients:
 
 
 def targets(folder: str) -> dict[str, str]:
-    """Where the links in a folder lead. Half of the cost of a reading: hence by its descriptor."""
+    """Where the links in a folder lead; most of the cost of a reading, some µs for each."""
     found = {}
-    place = os.open(folder, os.O_RDONLY)
-    try:
-        for name in os.listdir(place):
-            with contextlib.suppress(OSError):
-                found[name] = os.readlink(name, dir_fd=place)
-    finally:
-        os.close(place)
+    for name in os.listdir(folder):
+        with contextlib.suppress(OSError):
+            found[name] = os.readlink(f"{folder}/{name}")
     return found
 
 
@@ -155,12 +151,13 @@ def size(value: str) -> int:
 
 
 def caught_up(now: Client, before: Client) -> Client:
-    """A busy time may fall back for a while: the greater one holds until it is passed."""
-    old = before.engines
-    held = {
-        name: replace(each, busy=max(each.busy, old[name].busy)) if name in old else each
-        for name, each in now.engines.items()
-    }
+    """A busy time may fall back for a while: the greater one holds until it is passed. Where the
+    clock beside it has started anew, all has."""
+    held = dict(now.engines)
+    for name, old in before.engines.items():
+        new = held.get(name)
+        if new is not None and (new.passed or 0) >= (old.passed or 0):
+            held[name] = replace(new, busy=max(new.busy, old.busy))
     return replace(now, engines=held)
 
 
