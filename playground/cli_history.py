@@ -74,7 +74,11 @@ def add_list_options(command: argparse.ArgumentParser, absent: dict[str, Any]) -
         help="only those with this in prompt, model or lanes",
     )
     command.add_argument(
-        "--limit", type=positive, metavar="N", default=absent.get("limit", none), help="20"
+        "--limit",
+        type=positive,
+        metavar="N",
+        default=absent.get("limit", none),
+        help="at most so many; 20 unless told",
     )
 
 
