@@ -9,7 +9,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import overhead, startup, watched
+from benchmarks import gauges, overhead, startup, watched
 from benchmarks.pairs import Row
 from playground import terminal
 from playground.arena import Arena
@@ -29,6 +29,7 @@ def main() -> None:
             *(lambda name=name: overhead.decode(arena, name, pairs) for name in LANES),
             lambda: overhead.ttft(arena),
             lambda: [overhead.parent_cpu(arena)],
+            lambda: [gauges.sampler(arena)],
         ]
         for part in parts:
             rows += shown(console, part())
