@@ -74,12 +74,16 @@ class StubRegistry:
         video: str = "",
         state: int | None = 0,
         luid: int | None = None,
+        place: tuple[int, int, int] = (0, 2, 0),
     ) -> None:
-        """driver: its description, version and maker. luid: what the device's property says."""
+        """driver: its description, version and maker. luid: what the device's property says.
+        place: its bus, device and function on PCI."""
         instance = rf"PCI\VEN_{vendor:04X}&DEV_{device:04X}&SUBSYS_22128086&REV_08\3&11583659&0&10"
         node: dict[str, Any] = {
             "devicedesc": "@oem1.inf,%name%;Multimedia Video Controller",
             "compatibleids": [rf"PCI\VEN_{vendor:04X}&CC_{pci_class}", rf"PCI\CC_{pci_class}"],
+            "locationinformation": r"@System32\drivers\pci.sys,#65536;"
+            "PCI bus %1, device %2, function %3;({},{},{})".format(*place),
         }
         if driver:
             number = len([each for each in self.entries if each.startswith(windows.CLASS)])
@@ -105,7 +109,7 @@ def laptop() -> StubRegistry:
     intel = ("Intel(R) Arc(TM) Graphics", "32.0.101.6874", "Intel Corporation")
     machine.plug_in(INTEL, 0x7D55, "0300", intel, video="{AAAA}")
     nvidia = ("NVIDIA GeForce RTX 4060 Laptop GPU", "32.0.15.6614", "NVIDIA")
-    machine.plug_in(NVIDIA, 0x28E0, "0302", nvidia, video="{bbbb}")
+    machine.plug_in(NVIDIA, 0x28E0, "0302", nvidia, video="{bbbb}", place=(1, 0, 0))
     npu = ("Intel(R) AI Boost", "32.0.100.4239", "Intel Corporation")
     accelerator: dict[str, Any] = {"setup_class": ACCELERATOR, "video": "{cccc}"}
     machine.plug_in(INTEL, 0x7D1D, "1200", npu, **accelerator, luid=0x1030D)

@@ -134,8 +134,10 @@ def test_without_our_workers_an_intel_gpu_has_a_proxy_that_says_so(tmp_path: Pat
     machine.at(IGPU, drm__card0__gt__gt0__rc6_residency_ms=5300)
     machine.at(IGPU, drm__card0__gt__gt1__rc6_residency_ms=6000)
     machine.at(IGPU, drm__card0__gt__gt0__rps_act_freq_mhz=2250)
-    gauge = only(probe, after(2, lane={1}))
+    machine.opens(300, 0, "socket:[1]")
+    gauge = only(probe, after(2, ended={1}, elsewhere={300}))
     assert gauge.percent == pytest.approx(70), "the busiest gt"
+    assert gauge.per_lane == {"elsewhere": 0}, "a lane that should be here is not"
     assert gauge.proxy and gauge.source.startswith("proxy") and "rc6" in gauge.source
     assert (gauge.mhz, gauge.key) == (2250, IGPU)
 
@@ -156,6 +158,7 @@ def test_two_lanes_on_i915_are_told_apart_and_count_each_client_once(tmp_path: P
     assert gauge.per_lane == {
         "int4": pytest.approx(40),  # render: 300 + 100 of 1000 ms
         "int8": pytest.approx(50),  # one of two video engines
+        "cpu": 0,  # has it not open
     }
     assert gauge.percent == pytest.approx(65), "video: 30/2 + 100/2"
     assert gauge.memory_mb == pytest.approx(3 * 1000 * 1.048576)

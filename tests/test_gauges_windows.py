@@ -25,6 +25,7 @@ from playground.gauges.windows import (
     npu_probes,
     power_probes,
 )
+from tests.gauge_trees import StubNvml
 from tests.machines import laptop
 
 INTEL, NVIDIA, NPU = "0x00000000_0x0000E2CA", "0x00000001_0x0000F3A1", "0x00000000_0x0001030D"
@@ -190,6 +191,16 @@ def test_power_is_the_sum_of_the_packages_and_no_total() -> None:
     assert (found.watts, found.reason) == (17.5, "")
     assert meter(StubCounters(power={"_Total": 0.0})).watts is None
     assert meter(StubCounters(power={"RAPL_Package0_PKG": 0.0})).reason
+
+
+def test_an_nvidia_card_has_a_meter_of_its_own() -> None:
+    power = StubCounters(power={"RAPL_Package0_PKG": 15_000.0})
+    nvml = StubNvml()
+    nvml.refuses = {"TotalEnergyConsumption"}
+    package, card = power_probes(windows.scan(laptop()), power, nvml)
+    assert [each.watts for each in package.read(Moment(1))] == [15]
+    (found,) = card.read(Moment(1))
+    assert (found.name, found.watts, found.covers) == (RTX, 45.5, "1:62369")
 
 
 # --- this Windows ----------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class Hardware:
     """A GPU or NPU that the operating system sees, whether or not an engine can use it.
 
     problem: "" | no-driver | disabled | not-started | no-access (to `node`, its device file).
-    address (Linux): its place on the PCI bus, "0000:00:02.0". luid (Windows): as Device has it.
+    address: its place on the PCI bus, "0000:00:02.0". luid (Windows): as Device has it.
     """
 
     kind: str  # GPU | NPU

@@ -139,8 +139,18 @@ def _hardware(registry: Registry, instance: str) -> Hardware | None:
         pci_id=f"{vendor:04x}:{device:04x}" if ids else None,
         driver=driver.get("driverversion"),
         problem="no-driver" if stand_in or not driver else _problem(registry.state(instance)),
+        address=_address(str(node.get("locationinformation", ""))),
         luid=luid(number) if number else None,
     )
+
+
+def _address(location: str) -> str | None:
+    """ "0000:01:00.0" of "@…pci.sys,#65536;PCI bus %1, device %2, function %3;(1,0,0)"."""
+    found = re.search(r"\((\d+),(\d+),(\d+)\)$", location)
+    if not found:
+        return None
+    bus, device, function = map(int, found.groups())
+    return f"0000:{bus:02x}:{device:02x}.{function:x}"
 
 
 def _problem(state: int | None) -> str:

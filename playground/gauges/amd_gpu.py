@@ -53,7 +53,7 @@ class AmdGpu(GpuLoad):
             self.name,
             float(number(self.folder / BUSY)),
             source=f"amdgpu's {BUSY}",
-            per_lane=use.per_lane if use else {},
+            per_lane={**self._clients.strangers, **(use.per_lane if use else {})},
             key=self.nothing.key,
             memory_mb=sum(memory) / 1e6 if memory else None,
             mhz=None if hz is None else hz / 1e6,

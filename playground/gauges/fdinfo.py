@@ -64,6 +64,7 @@ class Clients:
         self.forget()
 
     def forget(self) -> None:
+        self.strangers: dict[str, float] = {}  # 0.0 for each lane that has it not open at all
         self._ns = 0
         self._last: dict[tuple[str, str], Client] = {}
 
@@ -84,24 +85,27 @@ class Clients:
 
     def _find(self, moment: Moment) -> Iterator[tuple[str, Client]]:
         """Each lane's clients, each once however many file descriptors it has."""
+        self.strangers = {}
         for lane, pids in moment.pids.items():
             found: dict[str, Client] = {}
-            for pid in pids:
-                for text in self._accounts(pid):
-                    client = parse(text)
-                    if client and client.device in ("", self._address):
-                        found[client.id] = client
+            accounts = [self._accounts(pid) for pid in pids]
+            for text in [text for texts in accounts for text in texts or ()]:
+                client = parse(text)
+                if client and client.device in ("", self._address):
+                    found[client.id] = client
+            if not found and None not in accounts:
+                self.strangers[lane] = 0.0
             yield from ((lane, client) for client in found.values())
 
-    def _accounts(self, pid: int) -> list[str]:
-        """The texts of those file descriptors that lead to the device: few of many."""
+    def _accounts(self, pid: int) -> list[str] | None:
+        """The texts of the file descriptors that lead to the device. None: may not be looked at."""
         texts = []
         try:
             links = targets(f"{self._proc}/{pid}/fd")
-        except OSError:  # it has ended
-            return []
+        except OSError:  # it has ended, or may not be looked at
+            return None
         if KFD in links.values():
-            return []
+            return None
         for name, target in links.items():
             if target in self._nodes:
                 with contextlib.suppress(OSError):  # closed meanwhile

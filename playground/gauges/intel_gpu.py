@@ -6,6 +6,7 @@ long the GPU was not in its idle state: a proxy, since it can be awake and do no
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from playground.devices import Hardware
@@ -47,7 +48,7 @@ class IntelGpu(GpuLoad):
         if use is not None and use.counted:
             return self._gauge(use.percent, SOURCE, use, max(mhz, default=None))
         if not self._idle:
-            return self.nothing.unknown(NO_IDLE)
+            return replace(self.nothing.unknown(NO_IDLE), per_lane=self._clients.strangers)
         source = f"proxy: awake, not necessarily working ({self._state})"
         return self._gauge(awake, source, None, max(mhz, default=None))
 
@@ -68,7 +69,7 @@ class IntelGpu(GpuLoad):
             source=source,
             reason=MEASURING if load is None else "",
             proxy=use is None,
-            per_lane=use.per_lane if use else {},
+            per_lane={**self._clients.strangers, **(use.per_lane if use else {})},
             key=self.nothing.key,
             memory_mb=use.memory_mb if use else None,
             mhz=mhz,

@@ -116,6 +116,7 @@ class NvidiaGpuPower(GpuPower):
     def __init__(self, device: Hardware, root: Path = Path("/"), library: Any = None) -> None:
         super().__init__(device, root)
         self._nvml = Nvml(library)
+        self._address = device.address or ""
         self.forget()
 
     def forget(self) -> None:
@@ -124,7 +125,7 @@ class NvidiaGpuPower(GpuPower):
     def awake(self, moment: Moment) -> Meter:
         nvml, key = self._nvml, self.nothing.covers
         try:
-            gpu = nvml.gpu(key)
+            gpu = nvml.gpu(self._address)
         except Unusable as error:
             return self.nothing.unknown(str(error))
         energy = nvml.ask(nvml.nvmlDeviceGetTotalEnergyConsumption, gpu)

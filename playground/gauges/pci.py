@@ -53,7 +53,7 @@ class GpuPower(PciProbe[Meter]):
     """A meter of one card alone. What it draws while it sleeps is little, but nobody knows."""
 
     def __init__(self, device: Hardware, root: Path) -> None:
-        unknown = Meter(device.name, covers=device.address or "")
+        unknown = Meter(device.name, covers=device.luid or device.address or "")
         super().__init__(device, root, unknown, unknown.unknown(ASLEEP))
 
 

@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache, lru_cache
+from typing import Any
 
 from playground.devices import Hardware
 from playground.devices.windows import luid
+from playground.gauges.nvidia import NvidiaGpuPower
 from playground.gauges.pci import MEASURING
 from playground.gauges.pdh import CounterError, Counters, LocalCounters
 from playground.gauges.readings import Gauge, LoadProbe, Meter, Moment, PowerProbe
@@ -40,10 +42,12 @@ def npu_probes(hardware: Iterable[Hardware], counters: Counters | None = None) -
 
 
 def power_probes(
-    hardware: Iterable[Hardware] = (), counters: Counters | None = None
+    hardware: Iterable[Hardware] = (), counters: Counters | None = None, nvml: Any = None
 ) -> list[PowerProbe]:
-    """hardware: not needed; a GPU of its own has its vendor's meter."""
-    return [PackagePower(counters or _local())]
+    """The package's meter first, then those of NVIDIA's cards. nvml: as NvidiaGpuPower has it."""
+    nvidia = [each for each in hardware if each.vendor == "NVIDIA" and each.kind == "GPU"]
+    cards = [NvidiaGpuPower(each, library=nvml) for each in nvidia if each.address]
+    return [PackagePower(counters or _local()), *cards]
 
 
 def _probes(kind: str, hardware: Iterable[Hardware], counters: Counters | None) -> list[LoadProbe]:
