@@ -156,7 +156,7 @@ def test_only_its_user_can_read_it(history: History) -> None:
     keep(history)
     connection = sqlite3.connect(history.path)  # holds what SQLite keeps beside the file
     connection.execute("SELECT count(*) FROM entries").fetchone()
-    modes = {file.name: file.stat().st_mode & 0o777 for file in history.path.parent.iterdir()}
+    modes = {file.name: file.stat().st_mode & 0o777 for file in history.path.parent.glob("h*")}
     connection.close()
     assert set(modes.values()) == {0o600} and f"{history.path.name}-wal" in modes
 

@@ -17,13 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import FileLock, Timeout
+
 from playground.errors import PlaygroundError
 from playground.history.damage import DAMAGED, set_aside
 from playground.history.entry import Entry, Summary
 from playground.home import home
 
 VERSION = 1
-BUSY_S = 30.0  # how long a call waits for another one's turn
+BUSY_S = 30.0  # how long a call waits for its turn; one takes milliseconds
+POLL_S = 0.01
 SCHEMA = """
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice
@@ -37,20 +40,21 @@ CREATE INDEX newest ON entries (made_at, id);
 """
 MOST = 2**63 - 1  # that SQLite can count to
 FREE_SPACE = "Free some space, or make the data folder writable; AIPC_HOME names another one."
+IN_USE = "Another program holds it; try again when that has ended."
 FIXES = {
     sqlite3.SQLITE_FULL: FREE_SPACE,
     sqlite3.SQLITE_IOERR: FREE_SPACE,
     sqlite3.SQLITE_READONLY: FREE_SPACE,
     sqlite3.SQLITE_CANTOPEN: FREE_SPACE,
-    sqlite3.SQLITE_BUSY: "Another program holds it; try again when that has ended.",
-    sqlite3.SQLITE_LOCKED: "Another program holds it; try again when that has ended.",
+    sqlite3.SQLITE_BUSY: IN_USE,
+    sqlite3.SQLITE_LOCKED: IN_USE,
 }
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
 class History:
-    """Each call has a connection of its own, so that threads and processes may share the file.
+    """Calls of all threads and processes take turns, each with a connection of its own.
 
     Every method raises PlaygroundError when the file cannot be used; a run must not end of that.
     notice: what a person should know of the file, once a damaged one was set aside.
@@ -136,17 +140,14 @@ class History:
         return self._do(delete)
 
     def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs it on a connection; a damaged file is set aside and a new one begun."""
+        """Runs it on a connection of its own; what goes wrong becomes a PlaygroundError."""
+        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
         try:
-            try:
-                with self._open() as connection:
-                    return work(connection)
-            except sqlite3.DatabaseError as error:
-                if primary(error) not in DAMAGED:
-                    raise
-                self.notice = set_aside(self.path) or self.notice
-                with self._open() as connection:
-                    return work(connection)
+            # Nobody else of ours has the file open, so that a damaged one can be renamed.
+            with lock.acquire(timeout=BUSY_S, poll_interval=POLL_S):
+                return self._mended(work)
+        except Timeout as error:
+            raise PlaygroundError("The history is in use.", IN_USE) from error
         except sqlite3.Error as error:
             log.warning("History %s: %s", self.path, error)
             fix = FIXES.get(primary(error), "Details are in the log.")
@@ -155,6 +156,18 @@ class History:
             log.warning("History %s: %s", self.path, error)
             text = f"The history cannot be used: {error.strerror}."
             raise PlaygroundError(text, FREE_SPACE) from error
+
+    def _mended(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """A damaged file is set aside and a new one begun."""
+        try:
+            with self._open() as connection:
+                return work(connection)
+        except sqlite3.DatabaseError as error:
+            if primary(error) not in DAMAGED:
+                raise
+        self.notice = set_aside(self.path)
+        with self._open() as connection:
+            return work(connection)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -175,10 +188,9 @@ def set_up(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA auto_vacuum = FULL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
-        if version_of(connection) == 0:  # else another process was faster
-            for statement in SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+        for statement in SCHEMA.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     elif version > VERSION:
         raise PlaygroundError(
