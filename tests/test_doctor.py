@@ -40,8 +40,11 @@ def test_the_report_is_one_json_object_with_every_lane_and_package(tmp_path: Pat
     report = json.loads(run.stdout)
     assert run.returncode == 0
     assert list(report) == (
-        ["program", "machine", "hardware", "devices", "lanes", "model", "packages"]
+        ["program", "machine", "hardware", "devices", "gauges", "lanes", "model", "packages"]
     )
+    gauges = {row["gauge"]: row for row in report["gauges"]}
+    assert list(gauges) == ["CPU", "Memory", "GPU", "NPU", "Power"]
+    assert all(row["reading"] or row["note"] for row in report["gauges"])
     assert report["machine"]["memory_gb"] > report["machine"]["memory_free_gb"] > 0
     assert report["program"]["python"].startswith("3.")
     lanes = {row["lane"]: row for row in report["lanes"]}

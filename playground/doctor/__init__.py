@@ -14,11 +14,13 @@ from playground import devices, lanes, models
 from playground.doctor import machine, packages
 from playground.doctor.scrub import of_this_machine
 from playground.doctor.text import markdown
+from playground.gauges import summary
 from playground.home import home
 
 __all__ = ["markdown", "report"]
 
 ROOT = Path(__file__).resolve().parents[2]
+GAUGES_S = 1.5
 Row = dict[str, Any]
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ def report() -> dict[str, Any]:
         "machine": machine.machine,
         "hardware": lambda: [asdict(each) for each in devices.hardware()],
         "devices": lambda: list(device_rows(devices.found())),
+        "gauges": lambda: list(summary.rows(summary.measure(GAUGES_S))),
         "lanes": lambda: [
             {key: row[key] for key in ("lane", "status", "reason", "fix")} for row in table()
         ],

@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
+from playground.errors import PlaygroundError
 from playground.gauges.means import worker_percent
 from playground.gauges.readings import Gauge, Meter
 from playground.gauges.sample import Sample
+from playground.gauges.sampler import Sampler
 
 NO_GPU, NO_NPU = "This machine has no GPU.", "This machine has no NPU."
 NO_METER = "This machine tells no power."
 UNREAD = "It could not be read."
+START_S = 20  # for the libraries of drivers to start
 
 Row = dict[str, Any]
 Read = Callable[[Sample], float | None]
+
+
+def measure(seconds: float) -> Row:
+    """The summary of so many seconds from when a first reading is there."""
+    with closing(Sampler(dict)) as sampler:
+        patience = time.monotonic() + START_S
+        while not sampler.samples:
+            if time.monotonic() > patience:
+                raise PlaygroundError("The gauges do not answer.", "Details are in the log.")
+            time.sleep(0.05)
+            sampler.mark()
+        with sampler.recording() as samples:
+            time.sleep(seconds)
+            sampler.mark()
+        return summary(samples)
+
+
+def rows(found: Row) -> Iterator[Row]:
+    """A summary as a table: gauge, reading, name, source, and why it is unknown."""
+    memory = found["memory"]
+    used, total = (memory[key] and f"{memory[key] / 1e3:.1f}" for key in ("used_mb", "total_mb"))
+    yield row("CPU", found["cpu"], "%", "the whole machine")
+    yield row("Memory", memory, "%", f"{used} of {total} GB" if used and total else "")
+    for gpu in found["gpu"]:
+        yield row("GPU", gpu, "%")
+    yield row("NPU", found["npu"], "%")
+    yield row("Power", {"percent": found["power"]["watts"], **found["power"]}, "W")
+
+
+def row(gauge: str, one: Row, unit: str, name: str = "") -> Row:
+    value = one["percent"]
+    return {
+        "gauge": gauge,
+        "reading": None if value is None else f"{value:.{0 if unit == '%' else 1}f} {unit}",
+        "name": one.get("name") or name,
+        "source": one.get("source") or "",
+        "note": one.get("reason", ""),
+    }
 
 
 def summary(samples: Sequence[Sample]) -> Row:

@@ -5,6 +5,7 @@ const device = d => {
   return node;
 };
 const hardware = h => row('item', el('p', 'name', el('b', '', 'Built in'), el('span', 'chip', h.kind)), [h.name, el('small', '', h.about)], h.why);
+const gauge = g => row('item', el('p', 'name', el('b', '', g.gauge)), g.name || g.about ? [g.name, el('small', '', g.about)] : null, g.why);
 const lane = l => {
   const name = el('p', 'name', el('span', 'chip device', l.device), ...l.precisions.map(p => el('span', 'chip', p)));
   const state = el('p', 'state', el('i'), el('span', '', l.label));
@@ -22,6 +23,7 @@ const draw = () => {
   box.querySelector('.looking').hidden = !v.looking;
   text(box.querySelector('.looking'), v.looking);
   box.querySelector('.devices').replaceChildren(...v.devices.map(device), ...v.hardware.map(hardware));
+  box.querySelector('.gauge-list').replaceChildren(...v.gauges.map(gauge));
   text(box.querySelector('.lanes-title'), 'Lanes' + (v.model ? ', with ' + v.model : ''));
   box.querySelector('.engines').replaceChildren(...v.engines.map(engine));
 };

@@ -26,7 +26,8 @@ class Machine:
         self.setting_up = SettingUp()
 
     def board(self, request: gr.Request) -> dict[str, Any]:
-        return machine_view.board(self.choices.model, owner=is_owner(request))
+        latest = [self.sampler.latest]
+        return machine_view.board(self.choices.model, latest, owner=is_owner(request))
 
     def job(self, request: gr.Request) -> dict[str, Any]:
         return self.setting_up.view(is_owner(request))

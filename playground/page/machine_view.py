@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from playground import devices, doctor, lanes
 from playground.devices import Found, Hardware
+from playground.gauges import summary
+from playground.gauges.sample import Sample
 from playground.lanes import Lane
 from playground.page import view
 
@@ -21,14 +23,16 @@ STATUSES = {
 NO_MODEL = ("Not yet made for it.", "The Models tab makes it; so does a run.")
 
 
-def board(model: str, *, owner: bool) -> dict[str, Any]:
-    """Everything but the memory; the devices and the lanes when they are known."""
+def board(model: str, samples: Sequence[Sample], *, owner: bool) -> dict[str, Any]:
+    """Everything but the memory; the devices and the lanes when they are known. samples: the last
+    ones, which tell where each gauge gets its figure."""
     found = devices.known()
     return {
         "owner": owner,
         "facts": facts(),
         "looking": LOOKING if found is None else "",
         "devices": [device(row) for row in doctor.device_rows(found)] if found else [],
+        "gauges": [gauge(row) for row in summary.rows(summary.summary(samples))],
         "hardware": [hardware(each, found) for each in devices.hardware()] if found else [],
         "model": view.model_label(model, paths=False),
         "engines": list(engines(lanes.table(model))) if found else [],
@@ -54,6 +58,11 @@ def device(row: Mapping[str, Any]) -> dict[str, Any]:
         "name": row["name"] if there else row["note"],
         "about": about,
     }
+
+
+def gauge(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Where its figure comes from, or why there is none."""
+    return {"gauge": row["gauge"], "name": row["name"], "about": row["source"], "why": row["note"]}
 
 
 def hardware(one: Hardware, found: Found) -> dict[str, Any]:
