@@ -217,6 +217,16 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_loaded(
     assert caught.value.fix.endswith(".")
 
 
+def test_a_context_that_is_known_only_when_the_model_is_there_ends_it_unloaded(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = plan(FAST, OTHER)
+    monkeypatch.setattr(ByteTokenizer, "context", 20)
+    with pytest.raises(BadInput, match="are 28; the model takes 20"):
+        steps(arena, asked)
+    assert arena.hosts.pids() == {}
+
+
 def test_turns_are_interleaved_and_no_two_rounds_have_a_number_in_common() -> None:
     asked = plan(FAST, OTHER, THIRD, prompt_tokens=(8, 9), warmup=1, runs=1)
     order = turns(asked)
