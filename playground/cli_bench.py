@@ -28,6 +28,7 @@ from playground.cli_options import (
     chosen_lanes,
 )
 from playground.errors import BadInput, PlaygroundError
+from playground.gauges.power_source import PowerSource
 from playground.record import IN_TURN, TOGETHER
 from playground.terminal import STYLES, StageLines, number
 
@@ -157,12 +158,15 @@ def print_table(result: Json, console: Console) -> None:
     console.print(table)
     settings = result["settings"]
     runs, mode = settings["runs"], settings["mode"]
+    runs = f"{runs} runs" if runs > 1 else "1 run"
     contended = "; contended: lanes share the machine" if mode == TOGETHER else ""
     copy = (result["machine"]["memory_copy"] or {}).get("copy_gbs")
     console.print(
-        f"Medians of {runs} runs of {settings['new_tokens']} tokens, {mode}{contended}. "
+        f"Medians of {runs} of {settings['new_tokens']} tokens, {mode}{contended}. "
         f"Memory's copy bandwidth: {number(copy, '.1f')} GB/s."
     )
+    if power := PowerSource(**result["machine"].get("power_source", {})).text:
+        console.print(power)
 
 
 def cells(row: Json) -> list[str]:
