@@ -33,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--force", action="store_true", help="load a model even if memory seems too small for it"
     )
+    found.add_argument(
+        "--no-history", action="store_true", help="do not keep what is asked and measured"
+    )
     return found
 
 
@@ -45,10 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     from playground import cli, models, terminal
     from playground.arena import Arena
     from playground.errors import PlaygroundError
+    from playground.history import History
     from playground.page import layout, serve
 
     terminal.speak_utf8()
-    arena = Arena()
+    arena = Arena(None if options.no_history else History())
     arena.hosts.force = options.force
     closing = contextlib.ExitStack()
     closing.callback(arena.close)

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -18,6 +18,7 @@ from playground.errors import BadInput, PlaygroundError, PreparationError
 from playground.gauges.probes import Probes
 from playground.gauges.sample import Sample
 from playground.gauges.sampler import Sampler
+from playground.history import BENCH, RUN, History, Keeper
 from playground.hosts import Hosts, tokenizer_of
 from playground.lanes import Lane
 from playground.prompt import Tokenizer
@@ -33,12 +34,14 @@ log = logging.getLogger(__name__)
 class Arena:
     """Holds the workers and starts runs. Runs wait for each other: the devices are shared.
 
-    probes: of the gauges; this machine's unless told.
+    history: where runs and benches are kept, None for nowhere. probes: of the gauges; this
+    machine's unless told.
     """
 
-    def __init__(self, probes: Probes | None = None) -> None:
+    def __init__(self, history: History | None = None, probes: Probes | None = None) -> None:
         self.hosts = Hosts()
         self.sampler = Sampler(self.hosts.pids, probes)
+        self.keeper = Keeper(history)
         self._run: Run | None = None
 
     @property
@@ -46,24 +49,46 @@ class Arena:
         """Whether a run is under way."""
         return self._run is not None and not self._run.done.is_set()
 
-    def start(self, request: Request) -> Run:
-        """Begin a run in the background; raises BadInput when it is already known to be wrong."""
-        run = Run(request, self.hosts, self.sampler)
+    def start(self, request: Request, *, keep: bool = True) -> Run:
+        """Begin a run in the background; raises BadInput when it is already known to be wrong.
+
+        keep: in the history, where there is one.
+        """
+        run = Run(request, self.hosts, self.sampler, self.keep if keep else None)
         run.begin()
         self._run = run
         return run
 
+    def keep(self, run: Run) -> None:
+        """Put a run that has ended into the history, unless it never began."""
+        if run.error is None and any(each.t0 or each.error for each in run.lanes.values()):
+            gauges = [each.as_dict() for each in run.samples]
+            self.keeper.keep(RUN, run.request.settings(), run.result(), gauges)
+
+    def keep_bench(self, settings: dict[str, Any], result: dict[str, Any]) -> None:
+        """Put a benchmark that measured anything into the history."""
+        if result["results"]:
+            self.keeper.keep(BENCH, settings, result, [])
+
     def close(self) -> None:
-        """End all workers, and the gauges."""
+        """End all workers and the gauges; what has ended is kept first."""
         self.hosts.close()
         self.sampler.close()
+        self.keeper.close()
 
 
 class Run:
     """One prompt on some lanes. `done` is set when every lane has ended, however it ended."""
 
-    def __init__(self, request: Request, hosts: Hosts, sampler: Sampler) -> None:
+    def __init__(
+        self,
+        request: Request,
+        hosts: Hosts,
+        sampler: Sampler,
+        keep: Callable[[Run], None] | None = None,
+    ) -> None:
         self.request = request
+        self._keep = keep
         self.lanes = {lane: LaneRun(request, hosts[lane]) for lane in request.lanes}
         self.done = threading.Event()
         self.error: BadInput | None = None  # the request turned out to be wrong for its model
@@ -131,6 +156,8 @@ class Run:
             for run in self.lanes.values():
                 self._fault(run, error)
         finally:
+            if self._keep:
+                self._keep(self)  # before anyone may think that all is over and close the program
             self.done.set()
             for run in self.lanes.values():
                 run.host.leave_run()

@@ -25,10 +25,13 @@ from playground.cli_options import (
     WRONG_CALL,
     add_lanes,
     add_model,
+    add_no_history,
     chosen_lanes,
     print_json,
+    say_trouble,
 )
 from playground.errors import BadInput, PlaygroundError
+from playground.history import History
 from playground.home import home
 from playground.record import IN_TURN, TOGETHER, Request
 
@@ -90,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
         "--force", action="store_true", help="load a model even if memory seems too small for it"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object")
+    add_no_history(command)
     command.set_defaults(command=ask)
 
     cli_gauges.add_commands(commands)
@@ -123,7 +127,7 @@ def ask(options: argparse.Namespace) -> int:
         system=options.system,
         model=models.check(options.model),
     )
-    arena = Arena()
+    arena = Arena(None if options.no_history else History())
     arena.hosts.force = options.force
     try:
         run = arena.start(request)
@@ -134,6 +138,7 @@ def ask(options: argparse.Namespace) -> int:
             result = terminal.stream(run)
     finally:
         arena.close()
+    say_trouble(arena.keeper)
     return OK if all(lane["status"] == "ok" for lane in result["lanes"]) else FAILED
 
 

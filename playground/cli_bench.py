@@ -25,9 +25,12 @@ from playground.cli_options import (
     OK,
     add_lanes,
     add_model,
+    add_no_history,
     chosen_lanes,
+    say_trouble,
 )
 from playground.errors import BadInput, PlaygroundError
+from playground.history import History
 from playground.gauges.power_source import PowerSource
 from playground.record import IN_TURN, TOGETHER
 from playground.terminal import STYLES, StageLines, number
@@ -62,6 +65,7 @@ def add_commands(commands: Any) -> None:
     command.add_argument(
         "--json", metavar="FILE", help="write the result with all raw times; - prints it"
     )
+    add_no_history(command)
     command.set_defaults(command=bench)
 
 
@@ -85,7 +89,7 @@ def bench(options: argparse.Namespace) -> int:
         warmup=options.warmup,
         mode=options.mode,
     )
-    arena = Arena()
+    arena = Arena(None if options.no_history else History())
     arena.hosts.force = options.force
     result: Json = {"results": []}
     try:
@@ -96,8 +100,10 @@ def bench(options: argparse.Namespace) -> int:
                 result = step.result
                 show(step)
             interrupted = stop.is_set()
+        arena.keep_bench(plan.settings(), result)
     finally:
         arena.close()
+    say_trouble(arena.keeper)
     if interrupted:
         say("Interrupted." if result["results"] else "Interrupted before anything was measured.")
     print_result(result, file, to_stdout=options.json == STDOUT)

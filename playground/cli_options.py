@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from playground import lanes, models
+from playground.history import Keeper
 
 OK, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 
@@ -28,6 +30,16 @@ def add_lanes(command: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help="such as openvino-genai,onnx-genai:CPU:int8; all installed engines unless told",
     )
+
+
+def add_no_history(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--no-history", action="store_true", help="do not keep it in the history")
+
+
+def say_trouble(keeper: Keeper) -> None:
+    """On stderr, what a person should know of the history."""
+    if keeper.notice:
+        print(keeper.notice, file=sys.stderr)
 
 
 def chosen_lanes(options: argparse.Namespace) -> list[lanes.Lane]:

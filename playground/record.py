@@ -60,6 +60,10 @@ class Request:
                 "Give a number from 0 (greedy) to 2.",
             )
 
+    def settings(self) -> dict[str, Any]:
+        """All that is needed to ask the same again, as JSON."""
+        return {**vars(self), "lanes": [lane.name for lane in self.lanes]}
+
 
 class LaneRun:
     """One lane's part in a run: filled by the lane's thread, read by whoever shows it."""

@@ -24,7 +24,7 @@ def meter() -> StubMeter:
 @pytest.fixture
 def arena(meter: StubMeter) -> Iterator[Arena]:
     """With a stub of a package that draws 20 W."""
-    found = Arena(Probes(npu=[StubGauge()], power=[meter]))
+    found = Arena(probes=Probes(npu=[StubGauge()], power=[meter]))
     yield found
     found.close()
 

@@ -4,6 +4,7 @@ from playground.history.compare import Comparison, Row, Sharing, compare
 from playground.history.entry import BENCH, RUN, Entry, Summary
 from playground.history.export import to_csv, to_json, to_markdown
 from playground.history.imports import import_json
+from playground.history.keeper import Keeper
 from playground.history.store import History
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Comparison",
     "Entry",
     "History",
+    "Keeper",
     "Row",
     "Sharing",
     "Summary",

@@ -12,6 +12,7 @@ from playground.arena import STATES_HZ, Arena, Run
 from playground.errors import PlaygroundError
 from playground.lanes import Lane, parse, parse_all
 from playground.page import view
+from playground.page.access import is_owner
 from playground.page.choices import Choices
 from playground.page.sessions import Session, Sessions
 from playground.page.strip import strip
@@ -136,7 +137,8 @@ class Compare:
             for lane in set(chosen) - set(joining):
                 self.arena.hosts[lane].want(model)
             lanes, tokens = tuple(joining or chosen), whole(max_new_tokens)
-            run = self.arena.start(Request(prompt, lanes, mode, tokens, temperature, system, model))
+            asked = Request(prompt, lanes, mode, tokens, temperature, system, model)
+            run = self.arena.start(asked, keep=is_owner(request))
         except PlaygroundError as error:
             session.run = None
             yield nothing(error)
@@ -197,7 +199,8 @@ class Compare:
             chosen = tuple(parse_all(lanes))
             model = self.choices.permit(self.choices.model, list(chosen), request)
             run = self.arena.start(
-                Request(prompt, chosen, mode, max_new_tokens, temperature, system, model)
+                Request(prompt, chosen, mode, max_new_tokens, temperature, system, model),
+                keep=is_owner(request),
             )
             try:
                 yield from run.states()
