@@ -46,7 +46,10 @@ RECORD = [
     "peak_rss_mb",
     "bandwidth_gbs",
     "energy_j",
+    "j_per_token",
+    "idle_w",
     "device_busy_pct",
+    "device_proof",
     "started_ns",
     "ended_ns",
     "error",
@@ -95,7 +98,7 @@ def test_in_turn_no_two_lanes_overlap_and_there_is_a_pause_between(arena: Arena)
 def test_the_record_has_every_field_and_its_own_figures(arena: Arena) -> None:
     result = ask(arena, [parse("fake:CPU:100tps")], max_new_tokens=80)
     record = result["lanes"][0]
-    assert list(result) == ["mode", "model", "prompt_tokens", "lanes"]
+    assert list(result) == ["mode", "model", "prompt_tokens", "power_source", "lanes"]
     assert list(record) == RECORD
     assert record["new_tokens"] == len(record["token_ids"]) == 80
     assert record["text"] == TEXT.encode()[:80].decode(errors="replace")
@@ -104,7 +107,8 @@ def test_the_record_has_every_field_and_its_own_figures(arena: Arena) -> None:
     assert record["finish_reason"] == "length"
     assert record["warm"] is True
     assert record["peak_rss_mb"] > 1
-    assert record["energy_j"] is record["device_busy_pct"] is record["bandwidth_gbs"] is None
+    assert record["energy_j"] is record["j_per_token"] is record["bandwidth_gbs"] is None
+    assert 0 <= record["device_busy_pct"] < 50 and record["device_proof"].startswith("used ")
 
 
 def test_the_stop_id_is_counted_and_not_in_the_text(arena: Arena) -> None:
@@ -276,7 +280,7 @@ def test_a_wrong_request_is_refused_with_a_sentence_and_a_fix(
 
 
 def test_a_prompt_over_the_context_is_refused_with_the_figures(arena: Arena) -> None:
-    run = Run(Request("x" * 40_000, (parse("fake"),)), arena.hosts)
+    run = Run(Request("x" * 40_000, (parse("fake"),)), arena.hosts, arena.sampler)
     for _ in range(2):  # each lane asks; the second must not get what the first was refused
         with pytest.raises(BadInput, match="40,000 tokens; the model takes 32,768"):
             run.begin()
