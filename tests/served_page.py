@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 from playwright.sync_api import Request as BrowserRequest
 
 from playground.arena import Arena
+from playground.gauges.probes import Probes
 from playground.lanes import Lane, parse
 from playground.models import DEFAULT_MODEL
 from playground.page import layout, serve
@@ -21,8 +22,8 @@ ELSEWHERE = "visitor.gradio.live"  # a host name by which others open a shared p
 class Served:
     """A page on a free port, its arena, and what browsers asked of other hosts."""
 
-    def __init__(self, chosen: list[Lane] | None = None) -> None:
-        self.arena = Arena()
+    def __init__(self, chosen: list[Lane] | None = None, probes: Probes | None = None) -> None:
+        self.arena = Arena(probes=probes)
         self.tabs = layout.Tabs(self.arena, chosen, DEFAULT_MODEL)
         self.choices, self.compare = self.tabs.choices, self.tabs.compare
         self.page = layout.build(self.tabs)

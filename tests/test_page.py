@@ -21,6 +21,7 @@ from playwright.sync_api import Page, expect
 from backends.fake import TEXT
 from playground import lanes
 from playground.errors import WorkerError
+from playground.gauges.sample import Sample
 from playground.lanes import Lane, parse
 from playground.models import DEFAULT_MODEL, Stage
 from playground.page import view
@@ -309,7 +310,7 @@ def test_a_column_tells_the_recipe_of_its_weights_and_its_room(served: Served) -
     host = served.arena.hosts[parse("openvino-genai:NPU-on-CPU:int4")]
     host.weights = {"recipe": "int4 sym, per channel, as published in makers/model"}
     host.loaded = {"capacity": 1024, "notes": ["Compiled in this load."]}
-    card = view.card(host, None, None)
+    card = view.card(host, None, Sample())
     told = "int4 sym, per channel, as published in makers/model · room for 1,024 tokens"
     assert (card["weights"], card["notes"]) == (told, "Compiled in this load.")
 
