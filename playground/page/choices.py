@@ -35,6 +35,7 @@ class Choices:
         self.model = model
         self.changes = 0  # grows when there may be more to choose from than before
         self._settled = chosen is not None
+        self._held = False  # a benchmark has the lanes
         self._patience_s = patience_s
 
     def begin(self) -> None:
@@ -49,7 +50,7 @@ class Choices:
             self.chosen = lanes.default_lanes() if devices.known() else cpu_lanes()
             self._named |= set(self.chosen)
             self._settled = True
-        self.hosts.choose(self.chosen, self.model)
+        self._load()
         probing.join()
         self.changes += 1
 
@@ -60,12 +61,25 @@ class Choices:
 
     def choose(self, chosen: list[Lane], model: str) -> None:
         """Load these lanes with the model in the background, and unload all others."""
-        if model != self.model:
+        if model != self.model and not self._held:
             for lane in chosen:
                 self.hosts[lane].release()  # do not finish what is being made of the other model
         self.chosen, self.model = chosen, model
         self._named |= set(chosen)
-        self.hosts.choose(chosen, model)
+        self._load()
+
+    def hold(self) -> None:
+        """From now on what is chosen is not loaded before `resume`."""
+        self._held = True
+
+    def resume(self) -> None:
+        """Load what is chosen by now, and unload all others."""
+        self._held = False
+        self._load()
+
+    def _load(self) -> None:
+        if not self._held:
+            self.hosts.choose(self.chosen, self.model)
 
     def permit(self, model: str, chosen: list[Lane], request: gr.Request) -> str:
         """The model's canonical name. Raises BadInput where there is no such model, and for what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from playground.errors import PlaygroundError
 from playground.lanes import Lane, parse, parse_all
 from playground.page import view
 from playground.page.access import is_owner
+from playground.page.bench_job import Benching
 from playground.page.choices import Choices
 from playground.page.sessions import Session, Sessions
 from playground.page.strip import strip
@@ -24,15 +26,22 @@ MOST_COLUMNS = 6
 UNDER_WAY = "Your prompt is already under way. Stop it first."
 HINT = "Press Run, or Ctrl+Enter in the prompt."
 QUEUED = "Waiting for its turn."
+BENCHMARK = "Waiting for the benchmark to end."
+WAITING_S = 0.25  # between two looks whether it has
 NEVER_BEGAN = "Stopped before it began."
 
 
 class Compare:
     """The handlers of the tab, on one arena; choices: what a new visitor sees."""
 
-    def __init__(self, arena: Arena, choices: Choices) -> None:
-        self.arena, self.choices = arena, choices
+    def __init__(self, arena: Arena, choices: Choices, benching: Benching) -> None:
+        self.arena, self.choices, self.benching = arena, choices, benching
         self.sessions = Sessions()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a new run would wait."""
+        return self.arena.busy or self.benching.working
 
     # What the outputs show
 
@@ -47,7 +56,7 @@ class Compare:
 
     def strip(self) -> dict[str, Any]:
         sampler = self.arena.sampler
-        return strip(sampler.samples, self.arena.busy, sampler.power_source.text)
+        return strip(sampler.samples, self.busy, sampler.power_source.text)
 
     def columns(self, names: list[str]) -> list[Any]:
         return [gr.update(visible=n < len(names)) for n in range(MOST_COLUMNS)]
@@ -107,7 +116,8 @@ class Compare:
         if session.running or session.waiting:
             raise gr.Error(UNDER_WAY, print_exception=False)  # and so the run is not queued
         session.take_ticket()
-        return view.note(QUEUED if self.arena.busy else "Starting …")
+        queued = BENCHMARK if self.benching.working else QUEUED
+        return view.note(queued if self.busy else "Starting …")
 
     async def run(
         self,
@@ -127,6 +137,10 @@ class Compare:
             cards = self.cards(session, names, model)
             return [*cards, *[""] * MOST_COLUMNS, view.note(status)]
 
+        while self.benching.working and session.waiting:
+            session.run = None  # the columns are empty
+            yield nothing(BENCHMARK)
+            await asyncio.sleep(WAITING_S)
         if not session.use_ticket():
             yield nothing(NEVER_BEGAN)
             return
@@ -138,7 +152,7 @@ class Compare:
                 self.arena.hosts[lane].want(model)
             lanes, tokens = tuple(joining or chosen), whole(max_new_tokens)
             asked = Request(prompt, lanes, mode, tokens, temperature, system, model)
-            run = self.arena.start(asked, keep=is_owner(request))
+            run = self.benching.start_run(asked, keep=is_owner(request))
         except PlaygroundError as error:
             session.run = None
             yield nothing(error)
@@ -198,7 +212,9 @@ class Compare:
         try:
             chosen = tuple(parse_all(lanes))
             model = self.choices.permit(self.choices.model, list(chosen), request)
-            run = self.arena.start(
+            while self.benching.working:
+                time.sleep(WAITING_S)
+            run = self.benching.start_run(
                 Request(prompt, chosen, mode, max_new_tokens, temperature, system, model),
                 keep=is_owner(request),
             )

@@ -18,7 +18,7 @@ const draw = () => {
   if (known) bar.setAttribute('aria-valuenow', percent);
   else bar.removeAttribute('aria-valuenow');
   job.querySelector('ul').replaceChildren(...v.items.map(each => {
-    const line = el('li', '', el('i'), el('b', '', each.text), el('span', '', STATES[each.state]));
+    const line = el('li', '', el('i'), el('b', '', each.text), el('span', '', each.label ?? STATES[each.state]));
     line.dataset.state = each.state;
     if (each.note) line.append(el('p', '', ...linked(each.note)));
     return line;

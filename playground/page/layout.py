@@ -9,7 +9,9 @@ import gradio as gr
 
 from playground.arena import Arena
 from playground.lanes import Lane
-from playground.page import compare_tab, machine_tab, models_tab
+from playground.page import bench_tab, compare_tab, machine_tab, models_tab
+from playground.page.bench_job import Benching
+from playground.page.bench_tab import Bench
 from playground.page.choices import Choices
 from playground.page.compare import Compare
 from playground.page.compare_tab import QUIET
@@ -23,7 +25,9 @@ class Tabs:
 
     def __init__(self, arena: Arena, chosen: list[Lane] | None, model: str) -> None:
         self.choices = Choices(arena.hosts, chosen, model)
-        self.compare = Compare(arena, self.choices)
+        benching = Benching(arena, self.choices)
+        self.compare = Compare(arena, self.choices, benching)
+        self.bench = Bench(self.choices, benching, self.compare.sessions)
         self.models = Models(arena.hosts, self.choices)
         self.machine = Machine(arena, self.choices)
 
@@ -41,29 +45,46 @@ class Tabs:
         self.compare.sessions[request.session_hash].seen = self.changes
         return [
             *self.compare.arrive(request),
+            *self.bench.arrive(request),
             *self.models.arrive(request),
             self.machine.actions(request),
             self.machine.board(request),
         ]
 
     def tick(
-        self, names: list[str], model: str, other: str, for_lanes: list[str], request: gr.Request
+        self,
+        names: list[str],
+        model: str,
+        bench_names: list[str],
+        bench_model: str,
+        other: str,
+        for_lanes: list[str],
+        request: gr.Request,
     ) -> list[Any]:
         """Once a second: what changes by itself, and the rest for whom it has changed.
 
-        names, model: chosen on the Compare tab; other, for_lanes: model and lanes on Models.
+        names, model: chosen on the Compare tab; bench_…: on Benchmark; other, for_lanes: model and
+        lanes on Models.
         """
         return [
             *self.compare.tick(names, model, request),
+            self.bench.job(request),
+            self.bench.news(request),
             self.models.job(request),
             self.machine.memory(),
             self.machine.actions(request),
             self.machine.job(request),
-            *self.refresh(model, other, for_lanes, request),
+            *self.refresh(model, bench_names, bench_model, other, for_lanes, request),
         ]
 
     def refresh(
-        self, model: str, other: str, for_lanes: list[str], request: gr.Request
+        self,
+        model: str,
+        bench_names: list[str],
+        bench_model: str,
+        other: str,
+        for_lanes: list[str],
+        request: gr.Request,
     ) -> list[Any]:
         """Everything to choose from, the tables; all skipped where this visitor has it already.
 
@@ -71,11 +92,13 @@ class Tabs:
         """
         session, changes = self.compare.sessions[request.session_hash], self.changes
         if session.seen == changes:
-            return [gr.skip()] * 6
+            return [gr.skip()] * 8
         session.seen = changes
-        known = self.choices.of_models(request, model, other)
+        known = self.choices.of_models(request, model, bench_model, other)
         return [
             gr.update(choices=self.choices.of_lanes(model, request)),
+            gr.update(choices=known),
+            gr.update(choices=self.bench.of_lanes(bench_model, bench_names, request)),
             gr.update(choices=known),
             gr.update(choices=known),
             gr.update(choices=self.models.of_lanes(other, for_lanes)),
@@ -85,6 +108,7 @@ class Tabs:
 
     def close(self) -> None:
         """Call off what goes on in the background."""
+        self.bench.benching.cancel()
         self.models.preparing.cancel()
         self.machine.setting_up.cancel()
 
@@ -96,18 +120,23 @@ def build(tabs: Tabs) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Compare", elem_id="compare-tab", render_children=True):
                 first = compare_tab.build(tabs.compare)
+            with gr.Tab("Benchmark", elem_id="bench-tab", render_children=True) as tab:
+                bench = bench_tab.build(tabs.bench, tab)
             with gr.Tab("Models", elem_id="models-tab", render_children=True) as tab:
                 second = models_tab.build(tabs.models, tab)
             with gr.Tab("Machine", elem_id="machine-tab", render_children=True) as tab:
                 third = machine_tab.build(tabs.machine, tab)
         arrived = [first.names, first.model, *first.columns, *first.cards, first.status]
+        arrived += [bench.names, bench.model, bench.job, bench.result]
         arrived += [second.model, second.names, second.table, third.actions, third.board]
         page.load(tabs.arrive, None, arrived, **QUIET)
-        moving = [strip, *first.cards, second.job, third.memory, third.actions, third.job]
-        choices = [first.names, first.model, second.model, second.names]
+        moving = [strip, *first.cards, bench.job, bench.result, second.job]
+        moving += [third.memory, third.actions, third.job]
+        benched = [bench.names, bench.model]
+        choices = [first.names, first.model, *benched, second.model, second.names]
         gr.Timer(1).tick(
             tabs.tick,
-            [first.names, first.model, second.model, second.names],
+            choices,
             [*moving, *choices, second.table, third.board],
             **QUIET,
         )

@@ -26,7 +26,7 @@ POLICY = (
     "form-action 'none'; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
 SHARE_HOSTS = ["*.gradio.live"]
-CSS = [Path(__file__).parent / name for name in ("style.css", "tabs.css")]
+CSS = [Path(__file__).parent / name for name in ("style.css", "tabs.css", "bench.css")]
 
 
 class ContentPolicy:

@@ -28,6 +28,8 @@ class Session:
         self.run: Run | None = None
         self._tickets: deque[Ticket] = deque()
         self.seen: int | None = None  # how many changes of what there is to choose from
+        self.bench_seen: int | None = None  # the benchmark's version
+        self.bench_given: tuple[list[str], str] | None = None  # its first lanes and model
 
     @property
     def running(self) -> bool:
