@@ -18,13 +18,21 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 
 @dataclass(frozen=True)
 class CompareTab:
-    """The components that events of the whole page fill."""
+    """The components that events of the whole page fill. asked: prompt, system prompt, mode,
+    max new tokens, temperature."""
 
     names: gr.Dropdown
     model: gr.Dropdown
     columns: list[gr.Column]
     cards: list[gr.HTML]
+    answers: list[gr.Markdown]
     status: gr.HTML
+    asked: list[gr.Component]
+
+    @property
+    def everything(self) -> list[Any]:
+        """What choosing other lanes or another model fills."""
+        return [self.names, self.model, *self.columns, *self.cards, *self.answers, self.status]
 
 
 def build(compare: Compare) -> CompareTab:
@@ -34,10 +42,11 @@ def build(compare: Compare) -> CompareTab:
     begun = bool(compare.choices.chosen)
     status = html("note", view.note(HINT if begun else LOOKING), elem_id="status")
     columns, cards, answers = answer_columns(len(compare.choices.chosen))
+    asked: list[gr.Component] = [prompt, system, mode, max_new_tokens, temperature]
+    tab = CompareTab(names, model, columns, cards, answers, status, asked)
 
-    everything = [names, model, *columns, *cards, *answers, status]
     for chosen in (names, model):
-        chosen.input(compare.choose, [names, model], everything, **QUIET)
+        chosen.input(compare.choose, [names, model], tab.everything, **QUIET)
     gr.on([run.click, prompt.submit], compare.queue, None, status, **QUIET).success(
         compare.run,
         [prompt, system, names, model, mode, max_new_tokens, temperature],
@@ -51,7 +60,7 @@ def build(compare: Compare) -> CompareTab:
     for position, card in enumerate(cards):
         card.click(compare.stop_one(position), names, None, **QUIET)
     gr.api(compare.compare, api_name="compare", **DEVICES)
-    return CompareTab(names, model, columns, cards, status)
+    return tab
 
 
 LOOKING = "Looking for this machine's devices …"

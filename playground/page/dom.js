@@ -13,3 +13,5 @@ const linked = sentence => sentence.split(/(https?:\/\/[^\s<>"']*[\w/])/).map(pa
   Object.assign(link, { href: part, rel: 'noopener noreferrer', target: '_blank' });
   return link;
 });
+// ISO 8601 in UTC → the time here, as the browser's language writes it.
+const when = iso => new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });

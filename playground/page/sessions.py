@@ -8,11 +8,25 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
+from dataclasses import dataclass
 
 from playground.arena import Run
+from playground.history import Entry
 from playground.lanes import Lane
 
 MOST_SESSIONS = 256
+PAGE = 20  # of the history, at first and with each press of More
+
+
+@dataclass
+class Looking:
+    """What a visitor sees of the history. first: of a comparison, whose second is to be chosen;
+    seen: the state of the history when it was listed, None before."""
+
+    sought: str = ""
+    shown: int = PAGE
+    first: Entry | None = None
+    seen: tuple[int, str] | None = None
 
 
 class Ticket:
@@ -30,6 +44,7 @@ class Session:
         self.seen: int | None = None  # how many changes of what there is to choose from
         self.bench_seen: int | None = None  # the benchmark's version
         self.bench_given: tuple[list[str], str] | None = None  # its first lanes and model
+        self.looking = Looking()
 
     @property
     def running(self) -> bool:

@@ -1,0 +1,43 @@
+let asking = false; // whether all are to be deleted
+const tps = l => {
+  const figure = l.state === 'ok' || l.tps !== 'n/a' ? el('b', '', l.tps, el('small', '', ' tok/s')) : el('b', 'bad', l.label);
+  return el('li', '', el('span', '', l.lane), figure);
+};
+const row = r => {
+  const top = el('p', 'top', el('time', '', when(r.made_at)), el('span', '', r.kind), el('span', '', r.mode), el('span', '', r.model));
+  const button = el('button', 'run', top, r.prompt ? el('p', 'asked', r.prompt) : null, el('ul', 'lanes', ...r.lanes.map(tps)));
+  button.type = 'button';
+  button.onclick = () => trigger('open', { id: r.id });
+  return el('li', '', button);
+};
+const draw = () => {
+  const v = props.value;
+  const box = element.querySelector('.history');
+  if (!v || !box) return;
+  const part = name => box.querySelector(name);
+  box.dataset.owner = v.owner;
+  part('.why').hidden = !v.why;
+  part('.why').classList.toggle('bad', v.bad);
+  text(part('.why'), v.why);
+  part('.choosing').hidden = !v.first;
+  if (v.first) text(part('.choosing p'), `Choose what to compare with the ${v.first.kind.toLowerCase()} of ${when(v.first.made_at)}.`);
+  part('.runs').replaceChildren(...v.rows.map(row));
+  part('.more').hidden = !v.more;
+  const several = v.owner && v.total > 0 && !v.first;
+  if (!several) asking = false;
+  part('.all').hidden = !several || asking;
+  text(part('.total'), several && !asking ? `${v.total.toLocaleString()} kept on this machine` : '');
+  part('.confirm').hidden = !asking;
+  text(part('.confirm p'), `Delete all ${v.total}? They cannot be had back.`);
+};
+const ask = wanted => { asking = wanted; draw(); element.querySelector(wanted ? '.no' : '.all').focus(); };
+element.addEventListener('click', e => {
+  const pressed = name => e.target.closest(name);
+  if (pressed('.more')) trigger('more');
+  if (pressed('.cancel')) trigger('back');
+  if (pressed('.all')) ask(true);
+  if (pressed('.no')) ask(false);
+  if (pressed('.yes')) { asking = false; trigger('erase'); draw(); }
+});
+watch('value', draw);
+draw();
