@@ -26,7 +26,7 @@ def asked_for(requirements: Path) -> list[str]:
         text = requirements.read_text(encoding="utf-8")
     except OSError:
         return []
-    return [name.lower() for name in re.findall(r"^[A-Za-z][\w.-]*", text, re.MULTILINE)]
+    return [plain(name) for name in re.findall(r"^[A-Za-z][\w.-]*", text, re.MULTILINE)]
 
 
 def installed(names: Iterable[str], environment: Path | None = None) -> dict[str, str | None]:
