@@ -9,13 +9,14 @@ import gradio as gr
 
 from playground.arena import Arena
 from playground.lanes import Lane
-from playground.page import bench_tab, compare_tab, machine_tab, models_tab
+from playground.page import bench_tab, compare_tab, history_tab, machine_tab, models_tab
 from playground.page.bench_job import Benching
 from playground.page.bench_tab import Bench
 from playground.page.choices import Choices
 from playground.page.compare import Compare
 from playground.page.compare_tab import QUIET
 from playground.page.components import html
+from playground.page.history_tab import Kept
 from playground.page.machine_tab import Machine
 from playground.page.models_tab import Models
 
@@ -28,6 +29,7 @@ class Tabs:
         benching = Benching(arena, self.choices)
         self.compare = Compare(arena, self.choices, benching)
         self.bench = Bench(self.choices, benching, self.compare.sessions)
+        self.kept = Kept(self.compare)
         self.models = Models(arena.hosts, self.choices)
         self.machine = Machine(arena, self.choices)
 
@@ -74,6 +76,7 @@ class Tabs:
             self.machine.memory(),
             self.machine.actions(request),
             self.machine.job(request),
+            self.kept.refresh(request),
             *self.refresh(model, bench_names, bench_model, other, for_lanes, request),
         ]
 
@@ -117,11 +120,13 @@ def build(tabs: Tabs) -> gr.Blocks:
     """The page's layout and events."""
     with gr.Blocks(title="AI PC Playground", analytics_enabled=False) as page:
         strip = html("strip", tabs.compare.strip())
-        with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Compare", elem_id="compare-tab", render_children=True):
+        with gr.Tabs(elem_id="tabs") as bar:
+            with gr.Tab("Compare", id="compare", elem_id="compare-tab", render_children=True):
                 first = compare_tab.build(tabs.compare)
             with gr.Tab("Benchmark", elem_id="bench-tab", render_children=True) as tab:
                 bench = bench_tab.build(tabs.bench, tab)
+            with gr.Tab("History", elem_id="history-tab", render_children=True) as tab:
+                past = history_tab.build(tabs.kept, tab, bar, first)
             with gr.Tab("Models", elem_id="models-tab", render_children=True) as tab:
                 second = models_tab.build(tabs.models, tab)
             with gr.Tab("Machine", elem_id="machine-tab", render_children=True) as tab:
@@ -132,6 +137,7 @@ def build(tabs: Tabs) -> gr.Blocks:
         page.load(tabs.arrive, None, arrived, **QUIET)
         moving = [strip, *first.cards, bench.job, bench.result, second.job]
         moving += [third.memory, third.actions, third.job]
+        moving += [past.list]
         benched = [bench.names, bench.model]
         choices = [first.names, first.model, *benched, second.model, second.names]
         gr.Timer(1).tick(

@@ -26,7 +26,8 @@ POLICY = (
     "form-action 'none'; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
 SHARE_HOSTS = ["*.gradio.live"]
-CSS = [Path(__file__).parent / name for name in ("style.css", "tabs.css", "bench.css")]
+STYLES = ("style.css", "tabs.css", "bench.css", "history.css")
+CSS = [Path(__file__).parent / name for name in STYLES]
 
 
 class ContentPolicy:
