@@ -1,0 +1,57 @@
+"""Charts of a bench or a run, as SVG and PNG. matplotlib is imported when the first is drawn."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from playground.charts.kinds import KINDS, SHARING, Chart, knows
+from playground.charts.view import View
+from playground.errors import BadInput
+
+__all__ = ["NAMES", "SHARING", "Chart", "available", "png", "svg"]
+
+NAMES = tuple(KINDS)
+_drawing = threading.Lock()  # matplotlib's settings and fonts are the whole process's
+
+
+def available(result: dict[str, Any], other: dict[str, Any] | None = None) -> list[Chart]:
+    """Those for which something is known of `result`, what `bench --json` or `ask --json` prints.
+
+    other: a second one of the same lanes, one Together and one In turn, in any order.
+    """
+    view, second = View(result), View(other) if other else None
+    return [kind.chart for kind in KINDS.values() if knows(kind.data(view, second).values())]
+
+
+def svg(
+    result: dict[str, Any], name: str, dark: bool = False, other: dict[str, Any] | None = None
+) -> str:
+    """A picture of 1,000 CSS pixels' width; its letters are shapes and need no font.
+
+    Raises BadInput where `available` does not name it.
+    """
+    return _draw(result, name, dark, other, "svg").decode("utf-8")
+
+
+def png(
+    result: dict[str, Any], name: str, dark: bool = False, other: dict[str, Any] | None = None
+) -> bytes:
+    """The same picture, 2,000 pixels wide. Raises BadInput as `svg` does."""
+    return _draw(result, name, dark, other, "png")
+
+
+def _draw(
+    result: dict[str, Any], name: str, dark: bool, other: dict[str, Any] | None, format: str
+) -> bytes:
+    names = [chart.name for chart in available(result, other)]
+    if name not in names:
+        need = " of a run together and one in turn" if name == SHARING else ""
+        raise BadInput(
+            f"There is nothing to draw in the chart “{name}”{need}.",
+            f"Choose one of: {', '.join(names)}." if names else "Measure something first.",
+        )
+    from playground.charts.picture import draw  # matplotlib
+
+    with _drawing:
+        return draw(KINDS[name], View(result), View(other) if other else None, dark, format)
