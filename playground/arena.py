@@ -21,8 +21,9 @@ from playground.gauges.sampler import Sampler
 from playground.history import BENCH, RUN, History, Keeper
 from playground.hosts import Hosts, tokenizer_of
 from playground.lanes import Lane
+from playground.memory import NotEnoughMemory
 from playground.prompt import Tokenizer
-from playground.record import IN_TURN, LaneRun, Request
+from playground.record import IN_TURN, TOGETHER, LaneRun, Request
 
 SETTLE_S = 0.5  # between lanes in turn: thread pools of the last engine stop spinning
 STATES_HZ = 8
@@ -97,6 +98,7 @@ class Run:
         self._sampler = sampler
         self._idle_w: float | None = None
         self._stop = threading.Event()
+        self._later: list[LaneRun] = []  # too big to be loaded beside the others
         self._prompts: dict[Tokenizer, tuple[list[int], int]] = {}  # ids, ns that it took
         self._tokenising = threading.Lock()
 
@@ -139,19 +141,19 @@ class Run:
 
     def _conduct(self) -> None:
         try:
-            self._make_ready()
+            self._make_ready(list(self.lanes.values()))
             ready = [run for run in self.lanes.values() if not run.finished]
             if not ready:  # stopped, say: do not wait for a load that goes on
                 return
-            with (
-                self._hosts.devices,
-                models.paused(),
-                self._sampler.recording() as self.samples,
-            ):
-                if self.request.mode == IN_TURN:
-                    self._in_turn(ready)
-                else:
-                    self._together(ready)
+            with self._sampler.recording() as self.samples:
+                together = self.request.mode == TOGETHER
+                first = [run for run in ready if run not in self._later]
+                with self._hosts.devices, models.paused():
+                    self._together(first) if together else self._in_turn(first)
+                for run in self._later:
+                    self._make_room(run)
+                    with self._hosts.devices, models.paused():
+                        self._in_turn([run])
         except Exception as error:
             for run in self.lanes.values():
                 self._fault(run, error)
@@ -167,10 +169,10 @@ class Run:
         log.error("%s failed", run.lane.name, exc_info=error)
         run.fail(PlaygroundError(f"The run failed: {error!r}.", "Details are in the log."))
 
-    def _make_ready(self) -> None:
-        """Prepare and load all lanes; what fails or is stopped meanwhile ends here."""
-        pool = ThreadPoolExecutor(len(self.lanes), thread_name_prefix="ready")
-        pending = {pool.submit(self._make_lane_ready, run) for run in self.lanes.values()}
+    def _make_ready(self, runs: list[LaneRun]) -> None:
+        """Prepare and load these lanes; what fails or is stopped meanwhile ends here."""
+        pool = ThreadPoolExecutor(len(runs), thread_name_prefix="ready")
+        pending = {pool.submit(self._make_lane_ready, run) for run in runs}
         while pending and not self._stop.is_set():
             _, pending = wait(pending, timeout=1 / STATES_HZ)
         pool.shutdown(wait=False, cancel_futures=True)
@@ -188,10 +190,25 @@ class Run:
         except BadInput as error:
             self.error = error
             run.fail(error)
+        except NotEnoughMemory as error:
+            if self.request.mode == IN_TURN and len(self.lanes) > 1 and run not in self._later:
+                self._later.append(run)
+                run.host.put_off(error)
+            else:
+                run.fail(error)
         except PlaygroundError as error:
             run.fail(error)
         except Exception as error:
             self._fault(run, error)
+
+    def _make_room(self, coming: LaneRun) -> None:
+        """Unload the lanes that have had their turn, and load the one that is to come."""
+        if coming.stopping:
+            return
+        for run in self.lanes.values():
+            if run.finished:
+                run.host.yield_memory()
+        self._make_ready([coming])
 
     def _room(self, tokenizer: Tokenizer) -> int:
         """How many tokens prompt and answer may come to; BadInput when the prompt is too long."""
@@ -228,7 +245,8 @@ class Run:
             thread.join()
 
     def _in_turn(self, ready: list[LaneRun]) -> None:
-        self._idle_w = self._sampler.idle_watts(self._stop)
+        if self._idle_w is None:
+            self._idle_w = self._sampler.idle_watts(self._stop)
         for position, run in enumerate(ready):
             if position:
                 self._stop.wait(SETTLE_S)
@@ -239,7 +257,7 @@ class Run:
         try:
             if run.stopping:
                 run.skip()
-            else:
+            elif not run.finished:
                 run.generate()
                 self._sampler.mark()
                 run.observe(self.samples, self._idle_w)

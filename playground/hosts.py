@@ -164,6 +164,18 @@ class Host:
         finally:
             self._busy.release()
 
+    def put_off(self, why: PlaygroundError) -> None:
+        """It will be loaded when its turn has come and the others are out of memory's way."""
+        log.info("%s waits for its turn: %s", self.lane.name, why.message)
+        self.error = None
+        self.stage = Stage("wait", None, "its turn: memory is too small for all lanes at once")
+
+    def yield_memory(self) -> None:
+        """End the worker, whose run is over, unless another run needs it too."""
+        with self._busy:
+            if self._runs <= 1:
+                self._forget()
+
     def close(self) -> None:
         self._closed = True
         self._cancel.set()

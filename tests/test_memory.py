@@ -18,7 +18,7 @@ from playground.arena import Arena
 from playground.devices import Device, Found
 from playground.lanes import Lane, parse, parse_all
 from playground.models import DEFAULT_MODEL
-from playground.record import Request
+from playground.record import IN_TURN, TOGETHER, Request
 
 SMALL = "onnx-genai:CPU:int4"
 MEASURED = [
@@ -64,8 +64,8 @@ def have(monkeypatch: pytest.MonkeyPatch, free_mb: float) -> None:
     monkeypatch.setattr(memory, "free_mb", lambda: (free_mb, 500.0))
 
 
-def ask(arena: Arena, *lanes: Lane) -> list[dict[str, Any]]:
-    run = arena.start(Request("Hello", lanes, max_new_tokens=8))
+def ask(arena: Arena, *lanes: Lane, mode: str = TOGETHER) -> list[dict[str, Any]]:
+    run = arena.start(Request("Hello", lanes, mode, max_new_tokens=8))
     assert run.done.wait(120)
     return run.result()["lanes"]
 
@@ -161,6 +161,29 @@ def test_a_lane_in_a_run_is_not_unloaded(arena: Arena) -> None:
     assert run.done.wait(20)
     assert run.result()["lanes"][0]["status"] == "ok"
     assert not arena.hosts[idle].worker.alive and arena.hosts[busy].worker.alive
+
+
+def test_in_turn_a_lane_that_does_not_fit_beside_the_others_is_loaded_for_its_turn(
+    arena: Arena,
+    small: Lane,
+    prepared: Callable[[str, str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = parse("openvino-genai:CPU:int8")
+    prepared(other.format, other.precision)
+    arena.hosts.unload_idle()
+
+    def room_for_one() -> tuple[float, float]:
+        return (600.0 if arena.hosts.pids() else 4000.0), 500.0
+
+    monkeypatch.setattr(memory, "free_mb", room_for_one)
+    records = ask(arena, small, other, mode=IN_TURN)
+    assert [each["status"] for each in records] == ["ok", "ok"], records
+    assert len(arena.hosts.pids()) == 1, "the first had to go"
+    arena.hosts.unload_idle()
+    together = ask(arena, small, other)
+    assert sorted(each["status"] for each in together) == ["ok", "unavailable"]
+    assert "needs about" in next(each["error"]["message"] for each in together if each["error"])
 
 
 def test_what_is_not_known_is_not_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
