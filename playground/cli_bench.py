@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from playground import models
+from playground import charts, models
 from playground.arena import Arena
 from playground.bench import plan as defaults
 from playground.bench.plan import Plan
@@ -30,8 +30,8 @@ from playground.cli_options import (
     say_trouble,
 )
 from playground.errors import BadInput, PlaygroundError
-from playground.history import History
 from playground.gauges.power_source import PowerSource
+from playground.history import History
 from playground.record import IN_TURN, TOGETHER
 from playground.terminal import STYLES, StageLines, number
 
@@ -65,6 +65,11 @@ def add_commands(commands: Any) -> None:
     command.add_argument(
         "--json", metavar="FILE", help="write the result with all raw times; - prints it"
     )
+    command.add_argument(
+        "--chart",
+        metavar="FILE",
+        help="draw the next-token latency at each length; PNG or SVG, as the name ends",
+    )
     add_no_history(command)
     command.set_defaults(command=bench)
 
@@ -80,6 +85,7 @@ def lengths(text: str) -> tuple[int, ...]:
 
 def bench(options: argparse.Namespace) -> int:
     file = None if options.json in (None, STDOUT) else writable(Path(options.json))
+    picture = None if options.chart is None else writable(drawable(Path(options.chart)))
     plan = Plan(
         lanes=tuple(chosen_lanes(options)),
         model=models.check(options.model),
@@ -107,6 +113,8 @@ def bench(options: argparse.Namespace) -> int:
     if interrupted:
         say("Interrupted." if result["results"] else "Interrupted before anything was measured.")
     print_result(result, file, to_stdout=options.json == STDOUT)
+    if picture is not None:
+        draw(result, picture)
     if interrupted:
         return INTERRUPTED
     return OK if all(row["status"] == "ok" for row in result["results"]) else FAILED
@@ -120,8 +128,28 @@ def print_result(result: Json, file: Path | None, *, to_stdout: bool) -> None:
         out = sys.stderr if to_stdout else sys.stdout
         print_table(result, Console(file=out, width=None if out.isatty() else 160))
         if file is not None:
-            write(file, as_text(result))
+            write(file, f"{as_text(result)}\n".encode())
             say(f"The result is in {file}.")
+
+
+def drawable(path: Path) -> Path:
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise BadInput(f"{path} is no name of a picture.", "End it with .png or .svg.")
+    return path
+
+
+def draw(result: Json, file: Path) -> None:
+    """The seed's chart; a sentence where there is nothing to draw."""
+    try:
+        if file.suffix.lower() == ".svg":
+            picture = charts.svg(result, charts.LATENCY).encode()
+        else:
+            picture = charts.png(result, charts.LATENCY)
+    except BadInput:
+        say(f"{file} is not written: no latency was measured.")
+        return
+    write(file, picture)
+    say(f"The chart is in {file}.")
 
 
 class Progress:
@@ -218,11 +246,11 @@ def writable(path: Path) -> Path:
     return path
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, data: bytes) -> None:
     """All of it or nothing; raises PlaygroundError."""
     part = part_of(path)
     try:
-        part.write_text(text + "\n", encoding="utf-8")
+        part.write_bytes(data)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

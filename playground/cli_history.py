@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from playground import history
+from playground import charts, history
 from playground.agreement import Agreement, agreement
 from playground.cli_options import OK, print_json
 from playground.errors import BadInput, PlaygroundError
@@ -23,6 +23,7 @@ from playground.history import Entry, History, Summary
 from playground.history.columns import rows
 from playground.terminal import STYLES, number
 
+PNG = "png"
 FORMATS = {"json": history.to_json, "csv": history.to_csv, "markdown": history.to_markdown}
 LIST_THEM = "`python -m playground history` lists what there is."
 
@@ -48,9 +49,14 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--yes", action="store_true", help="do not ask back")
     command.set_defaults(command=delete)
 
-    command = inner.add_parser("export", help="write some as JSON, CSV or a Markdown table")
+    command = inner.add_parser("export", help="write some as JSON, CSV, a table, a picture")
     command.add_argument("ids", type=int, nargs="+", metavar="ID")
-    command.add_argument("--format", choices=FORMATS, default="json")
+    command.add_argument("--format", choices=[*FORMATS, PNG], default="json")
+    command.add_argument(
+        "--chart",
+        choices=charts.NAMES,
+        help=f"which one a PNG shows; {charts.SHARING}: of a run together and one in turn",
+    )
     command.add_argument(
         "--output", default="-", metavar="FILE", help="standard output unless told, as is -"
     )
@@ -200,22 +206,46 @@ def delete(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> int:
     with opened() as store:
         entries = [wanted(store, id) for id in options.ids]
-    text = FORMATS[options.format](entries)
-    if options.output == "-":
+    to_stdout = options.output == "-"
+    if options.format == PNG:
+        if to_stdout and sys.stdout.isatty():
+            raise BadInput("A terminal shows no picture.", "Name a file with --output.")
+        data = picture(entries, options.chart)
+    elif options.chart:
+        raise BadInput("Only a PNG shows a chart.", "Add --format png, or leave out --chart.")
+    else:
+        # Without the mark at its beginning Excel takes a CSV file for the system's old code page.
+        marked = options.format == "csv" and not to_stdout
+        text = FORMATS[options.format](entries)
+        data = text.encode("utf-8-sig" if marked else "utf-8", "replace")
+    if to_stdout:
         # As bytes: on Windows, text would get a second CR at the end of each line of CSV.
-        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return OK
-    # Without the mark at its beginning Excel takes a CSV file for the system's old code page.
-    encoding = "utf-8-sig" if options.format == "csv" else "utf-8"
     try:
-        Path(options.output).write_bytes(text.encode(encoding, "replace"))
+        Path(options.output).write_bytes(data)
     except OSError as error:
         raise BadInput(
             f"{options.output} cannot be written: {error.strerror}.",
             "Choose a file in a folder that you can write to.",
         ) from error
     return OK
+
+
+def picture(entries: list[Entry], chart: str | None) -> bytes:
+    """A PNG; unless told which, that of latencies, of tokens/s, or of two what sharing costs."""
+    if len(entries) == 1:
+        [entry] = entries
+        usual = charts.LATENCY if entry.kind == history.BENCH else charts.SPEED
+        return charts.png(entry.result, chart or usual)
+    if len(entries) == 2 and chart in (None, charts.SHARING):
+        first, second = entries
+        return charts.png(first.result, charts.SHARING, other=second.result)
+    raise BadInput(
+        f"One picture shows one of the history, or two with --chart {charts.SHARING}.",
+        "Export them one by one.",
+    )
 
 
 def import_file(options: argparse.Namespace) -> int:

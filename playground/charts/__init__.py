@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from playground.charts.kinds import KINDS, SHARING, Chart, knows
+from playground.charts.kinds import KINDS, LATENCY, SHARING, SPEED, Chart, knows
 from playground.charts.view import View
 from playground.errors import BadInput
 
-__all__ = ["NAMES", "SHARING", "Chart", "available", "png", "svg"]
+__all__ = ["LATENCY", "NAMES", "SHARING", "SPEED", "Chart", "available", "png", "svg"]
 
 NAMES = tuple(KINDS)
 _drawing = threading.Lock()  # matplotlib's settings and fonts are the whole process's

@@ -58,7 +58,7 @@ def draw(figure: Figure, kind: Kind, view: View, other: View | None, theme: Them
     name_groups(axes, view, theme)
     entries = lane_entries(view, found, theme)
     if kind.line is not None:
-        entries.append((Line2D([], [], **line), f"{kind.line[0]:g} %: {kind.line[1]}"))
+        entries.append((Line2D([], [], **line), f"{kind.line[0]:g} %: {kind.line[1](view)}"))
     whiskers = any(map(has_spread, found.values()))
     return Drawn([axes], [Legend(entries)], HEIGHT, whiskers=whiskers)
 
@@ -75,7 +75,7 @@ class Labels:
         longest = max(width_of(each, SMALL) for each in words)
         high = SMALL * POINT * 1.1
         self._theme = theme
-        self._upright = longest > bar_inches
+        self._upright = longest * 1.15 > bar_inches
         self._shown = not self._upright or high * 0.95 <= bar_inches
         self.room = ABOVE * POINT + 0.1 + (longest if self._upright else high)
 

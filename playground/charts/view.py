@@ -127,9 +127,9 @@ class Bar:
     high: float | None = None
 
 
-def bars(view: View, figure: str, factor: float = 1.0) -> dict[Key, Bar | None]:
+def bars(view: View, figure: str) -> dict[Key, Bar | None]:
     """One figure of each record."""
-    return {key: bar(record, figure, factor) for key, record in view.records.items()}
+    return {key: bar(record, figure) for key, record in view.records.items()}
 
 
 def bar(record: Json, figure: str, factor: float = 1.0) -> Bar | None:
