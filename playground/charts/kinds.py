@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
-from playground.charts.view import Key, View
+from playground.charts.view import Bar, Key, View, bar, bars, mapping, number
+from playground.history.compare import sharing
+from playground.metrics import MS
 
 LATENCY, SPEED, TTFT, ENERGY = "latency", "tokens-per-second", "ttft", "j-per-token"
 ALONG, SHARING, ROOF = "along-the-answer", "sharing", "memory-roof"
@@ -33,3 +36,150 @@ class Kind:
     data: Callable[[View, View | None], dict[Key, Any]]
     note: str = ""
     line: tuple[float, Callable[[View], str]] | None = None
+
+
+def of_bench(figure: str) -> Callable[[View, View | None], dict[Key, Any]]:
+    return lambda view, _: bars(view, figure) if view.is_bench else {}
+
+
+def of_any(figure: str) -> Callable[[View, View | None], dict[Key, Any]]:
+    return lambda view, _: bars(view, figure)
+
+
+def roof(view: View, _: View | None) -> dict[Key, Any]:
+    """Percent, with the spread of the bandwidth that it is a share of."""
+    return {key: of_roof(record) for key, record in view.records.items()}
+
+
+def of_roof(record: Mapping[str, Any]) -> Bar | None:
+    share, read = number(record.get("roof_share")), number(record.get("bandwidth_gbs"))
+    return bar(record, "bandwidth_gbs", 100 * share / read) if share is not None and read else None
+
+
+def copy_bandwidth(view: View) -> str:
+    told = number(mapping(mapping(view.result.get("machine")).get("memory_copy")).get("copy_gbs"))
+    return "the memory’s copy bandwidth" + (f", {told:.1f} GB/s" if told else "")
+
+
+def along(view: View, _: View | None) -> dict[Key, Any]:
+    """Each gap between two tokens, ms, the median of the runs; only a bench has its raw times."""
+    return {key: gaps(record.get("runs")) for key, record in view.records.items()}
+
+
+def gaps(runs: Any) -> list[float] | None:
+    times = [mapping(run).get("t_ns") for run in runs] if isinstance(runs, list) else []
+    known = [each for each in times if isinstance(each, list) and all(map(is_time, each))]
+    found = [
+        median((each[place] - each[place - 1]) / MS for each in known if len(each) > place)
+        for place in range(1, max(map(len, known), default=0))
+    ]
+    return found or None
+
+
+def is_time(value: Any) -> bool:
+    return type(value) is int and number(value) is not None
+
+
+def shared(view: View, other: View | None) -> dict[Key, Any]:
+    """Tokens/s Together over those In turn, percent; of the lanes that are in both results."""
+    if other is None or not same_setting(view, other):
+        return {}
+    found = sharing(view.entry, other.entry)
+    return {
+        (each.lane, each.prompt_tokens): None if each.ratio is None else Bar(100 * each.ratio)
+        for each in found
+    }
+
+
+def same_setting(a: View, b: View) -> bool:
+    """Whether nothing tells that they were measured on two machines or with other lengths."""
+    machines = [mapping(view.result.get("machine")).get("cpu") for view in (a, b)]
+    tokens = [view.entry.said("new_tokens") if view.is_bench else None for view in (a, b)]
+    return (None in machines or machines[0] == machines[1]) and tokens[0] == tokens[1]
+
+
+KINDS = {
+    kind.chart.name: kind
+    for kind in (
+        Kind(
+            Chart(
+                LATENCY,
+                "Next-token latency (TPOT)",
+                "Milliseconds a token after the first (TPOT) at each prompt length; for "
+                "Phi-3-mini beside published figures of other machines.",
+            ),
+            LOWER,
+            "ms a token",
+            of_bench("tpot_ms"),
+        ),
+        Kind(
+            Chart(
+                SPEED, "Tokens per second", "The decode rate of each lane, after its first token."
+            ),
+            HIGHER,
+            "tokens/s",
+            of_any("decode_tps"),
+        ),
+        Kind(
+            Chart(
+                TTFT,
+                "Time to first token",
+                "How long each lane takes from having the prompt to its first token.",
+            ),
+            LOWER,
+            "ms",
+            of_any("ttft_ms"),
+        ),
+        Kind(
+            Chart(
+                ENERGY,
+                "Energy of a token",
+                "Joules of a whole answer, prefill included, over its tokens.",
+            ),
+            LOWER,
+            "J a token",
+            of_any("j_per_token"),
+        ),
+        Kind(
+            Chart(
+                ALONG,
+                "Token latency along the answer",
+                "How long each token took after the one before, from the first to the last.",
+            ),
+            LOWER,
+            "ms since the token before",
+            along,
+        ),
+        Kind(
+            Chart(
+                SHARING,
+                "What sharing the machine costs",
+                "Each lane's tokens/s with all lanes together, as a share of those it has alone.",
+            ),
+            HIGHER,
+            "% of its tokens/s in turn",
+            shared,
+            line=(100.0, lambda view: "as fast as alone"),
+        ),
+        Kind(
+            Chart(
+                ROOF,
+                "Share of the memory roof",
+                "The weights that decoding reads a second, over the memory's copy bandwidth.",
+            ),
+            HIGHER,
+            "% of the copy bandwidth",
+            roof,
+            "Bytes of weights a token reads × tokens/s, over this machine’s copy bandwidth: bytes "
+            "read and written a second while all cores copy memory, as STREAM measures it. Decode "
+            "only reads, and caches help: somewhat more than 100 % is possible. A device with "
+            "memory of its own has another roof: n/a.",
+            (100.0, copy_bandwidth),
+        ),
+    )
+}
+
+
+def knows(found: Iterable[Any]) -> bool:
+    """Whether there is anything to draw."""
+    return any(each is not None for each in found)
