@@ -1,37 +1,43 @@
-const COLUMNS = ['Prompt', null, 'p5–p95', 'TTFT ms', 'TPOT ms', 'J/token', 'of roof', 'Load s'];
-const TITLES = { 'TTFT ms': 'time to the first token', 'TPOT ms': 'time per token after the first', 'of roof': 'share of what the memory’s copy bandwidth allows' };
-const heading = rate => el('tr', '', ...COLUMNS.map(name => {
+const COLUMNS = [
+  ['Prompt', 'tokens'],
+  [null, 'new tokens a second after the first; its p5–p95'],
+  ['TTFT ms', 'time to the first token'],
+  ['TPOT ms', 'time for each token after the first'],
+  ['J/token', 'energy of a token'],
+  ['of roof', 'the share of the memory’s copy bandwidth that reading the weights takes'],
+];
+const heading = rate => el('thead', '', el('tr', '', ...COLUMNS.map(([name, title]) => {
   const cell = el('th', '', name ?? rate);
-  if (TITLES[name]) cell.title = TITLES[name];
+  cell.title = title;
   return cell;
-}));
+})));
+const wide = (tag, className, span, ...inside) => {
+  const cell = el(tag, className, ...inside);
+  cell.colSpan = span;
+  return cell;
+};
+const figure = value => el('td', value === 'n/a' ? 'unknown' : '', value);
 const row = r => {
-  const line = el('tr', 'figures', el('th', '', r.prompt), el('td', 'rate', r.rate), el('td', 'spread', r.spread), ...r.others.map(each => el('td', each === 'n/a' ? 'unknown' : '', each)));
+  const figures = [el('td', r.rate === 'n/a' ? 'unknown' : 'rate', r.rate, r.spread === 'n/a' ? null : el('small', '', r.spread)), ...r.others.map(figure)];
+  const line = el('tr', '', el('th', '', r.prompt), ...(r.begun ? figures : [wide('td', 'none', 5, r.waiting)]));
   line.dataset.state = r.state;
   if (!r.note) return [line];
-  const told = el('td', 'told', ...linked(r.note));
-  told.colSpan = COLUMNS.length;
-  const note = el('tr', '', told);
-  note.dataset.state = r.state;
-  return [line, note];
+  const told = el('tr', 'told', wide('td', '', 6, ...linked(r.note)));
+  told.dataset.state = r.state;
+  return [line, told];
 };
 const group = g => {
-  const name = el('th', '', el('b', '', g.engine), el('span', 'chip device', g.device), el('span', 'chip', g.precision), el('span', 'hardware-name', g.hardware), el('small', '', g.about));
-  name.colSpan = COLUMNS.length;
-  return el('tbody', '', el('tr', 'lane-name', name), ...g.rows.flatMap(row));
+  const name = el('p', '', el('b', '', g.engine), el('span', 'chip device', g.device), el('span', 'chip', g.precision), el('span', 'on-device', g.hardware));
+  return el('tbody', '', el('tr', 'lane-name', wide('th', '', 6, name, g.about ? el('p', 'about-lane', g.about) : null)), ...g.rows.flatMap(row));
 };
-const picture = (src, theme, title) => {
-  const image = el('img', theme);
-  Object.assign(image, { src, alt: title });
-  return image;
-};
+const picture = (src, theme, title) => Object.assign(el('img', theme), { src, alt: title });
 const chart = (c, owner) => {
   const save = el('button', 'small save', 'Save as PNG');
   save.type = 'button';
   save.onclick = () => trigger('save', { kind: 'png', name: c.name });
-  save.setAttribute('aria-label', `Save ${c.title} as PNG`);
-  const about = el('figcaption', '', el('p', '', c.about), owner ? save : null);
-  return el('figure', 'chart', picture(c.light, 'light', c.title), picture(c.dark, 'dark-one', c.title), about);
+  save.setAttribute('aria-label', `Save as PNG: ${c.title}`);
+  const about = el('figcaption', '', el('span', '', c.about), owner ? save : null);
+  return el('figure', '', picture(c.light, 'in-light', c.title), picture(c.dark, 'in-dark', c.title), about);
 };
 const copy = async () => {
   const shown = element.querySelector('pre'), said = element.querySelector('.actions span');
@@ -51,16 +57,16 @@ const draw = () => {
   const some = v.groups.length > 0;
   box.dataset.owner = v.owner;
   box.querySelector('.only-here').hidden = v.owner;
-  text(box.querySelector('.settings'), some ? v.settings : '');
+  text(box.querySelector('.how'), some ? v.settings : '');
   const table = box.querySelector('table');
   table.hidden = !some;
-  if (some) table.replaceChildren(el('thead', '', heading(v.rate)), ...v.groups.map(group));
+  table.replaceChildren(...(some ? [heading(v.rate), ...v.groups.map(group)] : []));
+  box.querySelector('.on').replaceChildren(...(v.machine ?? []).map(line => el('p', '', line)));
   box.querySelector('.actions').hidden = !v.markdown;
   text(box.querySelector('.actions span'), '');
   box.querySelector('pre').hidden = true;
-  text(box.querySelector('pre'), v.markdown || '');
-  box.querySelector('.on').replaceChildren(...(v.machine || []).map(line => el('p', '', line)));
-  box.querySelector('.charts').replaceChildren(...(v.charts || []).map(each => chart(each, v.owner)));
+  text(box.querySelector('pre'), v.markdown ?? '');
+  box.querySelector('.charts').replaceChildren(...(v.charts ?? []).map(each => chart(each, v.owner)));
 };
 element.addEventListener('click', e => {
   const button = e.target.closest('[data-kind]');

@@ -243,11 +243,11 @@ def ask() -> Asking:
             label="Prompt lengths, in tokens",
             max_lines=1,
             scale=3,
-            min_width=200,
+            min_width=260,
             elem_id="bench-lengths",
         )
         numbers = [
-            gr.Number(value, label=label, precision=0, min_width=95, elem_id=f"bench-{name}")
+            gr.Number(value, label=label, precision=0, min_width=80, elem_id=f"bench-{name}")
             for name, label, value in (
                 ("new-tokens", "New tokens", defaults.NEW_TOKENS),
                 ("runs", "Runs", defaults.RUNS),

@@ -16,6 +16,7 @@ from playground.lanes import parse
 from playground.page import view
 from playground.page.bench_charts import Drawn
 from playground.page.jobs import WORKING
+from playground.page.view import NA
 from playground.record import IN_TURN, TOGETHER
 from playground.terminal import number
 
@@ -74,35 +75,34 @@ def about(rows: Sequence[Json]) -> str:
 
 def row(found: Json, *, owner: bool, ended: bool) -> Json:
     """One prompt length: medians, and what is to be said of it."""
-    _, prompt, ttft, rate, spread, tpot, energy, roof, load = cells(found)
-    status = found["status"]
+    _, prompt, ttft, rate, spread, tpot, energy, roof, _ = cells(found)
     return {
         "prompt": prompt,
         "rate": rate,
         "spread": spread,
-        "others": [ttft, tpot, energy, roof, load],
-        "state": status,
-        "note": note(found, owner=owner, ended=ended),
+        "others": [ttft, tpot, energy, roof],
+        "state": found["status"],
+        "begun": bool(found["runs"]),
+        "waiting": NA if ended or found["error"] else "measuring",
+        "note": note(found, owner=owner),
     }
 
 
-def note(found: Json, *, owner: bool, ended: bool) -> str:
-    """Nothing where all is well; else how many runs there are, or what was wrong and what to do."""
-    ended_runs = len(found["runs"])
-    runs = "1 run" if ended_runs == 1 else f"{ended_runs or 'no'} runs"
-    if found["status"] == "ok":
+def note(found: Json, *, owner: bool) -> str:
+    """What was wrong and what to do, or how many runs there are of those wanted."""
+    if found["error"] is not None:
+        text = f"{found['error']['message']} {found['error']['fix']}".strip()
+        return text if owner else view.STATES[found["status"]]
+    if found["status"] != "stopped":
         return ""
-    if found["error"] is None:
-        return f"stopped after {runs}" if ended else f"{runs} so far"
-    if not owner:
-        return view.STATES[found["status"]]
-    return f"{found['error']['message']} {found['error']['fix']}".strip()
+    runs = len(found["runs"])
+    return f"Stopped after {runs} run{'s' * (runs > 1)}." if runs else "Stopped before a run ended."
 
 
 def of_settings(told: Mapping[str, Any], *, contended: bool) -> str:
     """How it was measured, in one line."""
     runs, warmup = told["runs"], told["warmup"]
-    measured = f"median of {runs} runs, p5–p95 below" if runs > 1 else "1 run"
+    measured = f"median and p5–p95 of {runs} runs" if runs > 1 else "1 run"
     warm = f" after {warmup} warm-up" if warmup else ", no warm-up"
     mode = MODES[told["mode"]].lower()
     shared = ": contended, the lanes share the machine" if contended else ""
