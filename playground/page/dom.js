@@ -14,4 +14,4 @@ const linked = sentence => sentence.split(/(https?:\/\/[^\s<>"']*[\w/])/).map(pa
   return link;
 });
 // ISO 8601 in UTC → the time here, as the browser's language writes it.
-const when = iso => new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const when = iso => new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from playground import charts as drawing
-from playground.errors import BadInput
 from playground.history import Entry, to_csv, to_json, to_markdown
 
 Json = dict[str, Any]
@@ -22,22 +21,32 @@ FORMATS: dict[str, tuple[str, Callable[[Sequence[Entry]], str]]] = {
 _numbers = itertools.count(1)
 
 
-def file(entry: Entry, what: str) -> Json:
-    """what: of FORMATS, or a chart's name. number: makes each press another value.
+def file(entry: Entry, what: str, other: Entry | None = None) -> Json:
+    """what: of FORMATS, or a chart's name. other: which the chart compares it with. number: makes
+    each press another value.
 
-    Raises BadInput when there is no such file.
+    Raises BadInput when there is no such chart.
     """
     name = f"playground-{entry.kind}-{entry.id}"
     if what in FORMATS:
         ending, make = FORMATS[what]
         data, name = make([entry]).encode("utf-8", "replace"), f"{name}.{ending}"
-    elif what in [each.name for each in drawing.available(entry.result)]:
-        data, name = drawing.png(entry.result, what), f"{name}-{what}.png"
     else:
-        raise BadInput("There is no such export.")
+        second = other.result if other else None
+        data, name = drawing.png(entry.result, what, other=second), f"{name}-{what}.png"
     return {"number": next(_numbers), "name": name, "data": base64.b64encode(data).decode("ascii")}
 
 
 def charts(entry: Entry) -> list[Json]:
     """Those that can be drawn of it."""
-    return [{"name": each.name, "title": each.title} for each in drawing.available(entry.result)]
+    return [named(each) for each in drawing.available(entry.result)]
+
+
+def charts_of_two(a: Entry, b: Entry) -> list[Json]:
+    """Those that need both."""
+    found = drawing.available(a.result, other=b.result)
+    return [named(each) for each in found if each.name == drawing.SHARING]
+
+
+def named(chart: drawing.Chart) -> Json:
+    return {"name": chart.name, "title": chart.title}

@@ -8,6 +8,7 @@ from typing import Any
 from playground.history import Entry, compare
 from playground.history.compare import Row, Sharing
 from playground.history.export import DIGITS, HEADINGS
+from playground.page.history_export import charts_of_two
 from playground.page.history_list import MODES, heading, lane
 from playground.page.history_run import plain
 from playground.page.view import NA
@@ -22,6 +23,7 @@ def board(a: Entry, b: Entry) -> Json:
     return {
         "a": heading(a),
         "b": heading(b),
+        "charts": charts_of_two(a, b),
         "differing": [
             [name.replace("_", " "), setting(a, name), setting(b, name)] for name in found.differing
         ],

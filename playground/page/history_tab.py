@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +26,10 @@ GUEST = (
 OFF = "Nothing is kept: the program was started with --no-history. Start it without that."
 GONE = BadInput("It is no longer there.", "Somebody has deleted it meanwhile.")
 NOTHING = view.note("")
+SEARCH = "Find in prompts, models and lanes"
 FILLED = "As it was asked then. Press Run to ask it again."
 
 Json = dict[str, Any]
-log = logging.getLogger(__name__)
 
 
 class Kept:
@@ -129,7 +128,7 @@ class Kept:
         self.looking(request).first = None
         return self.views(request)
 
-    def choose(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+    def begin_pair(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Compare with …: the list is shown, to choose the second."""
         try:
             self.looking(request).first = self.entry(asked(event).get("id"), request)
@@ -168,7 +167,8 @@ class Kept:
         wanted = asked(event)
         try:
             entry = self.entry(wanted.get("id"), request)
-            return [history_export.file(entry, str(wanted.get("what"))), NOTHING]
+            other = self.entry(wanted["other"], request) if "other" in wanted else None
+            return [history_export.file(entry, str(wanted.get("what")), other), NOTHING]
         except PlaygroundError as error:
             return [gr.skip(), view.note(error)]
 
@@ -247,7 +247,7 @@ def build(handlers: Kept, tab: gr.Tab, tabs: gr.Tabs, compare: CompareTab) -> Hi
     """Inside that tab: the list, or what was opened from it; with its events."""
     with gr.Row(elem_classes="owner-only browsing"):
         find = gr.Textbox(
-            label="Find in prompts, models and lanes", lines=1, max_lines=1, elem_id="find"
+            label=SEARCH, placeholder=SEARCH, lines=1, max_lines=1, container=False, elem_id="find"
         )
     told = html("note", NOTHING, elem_id="told-of-history")
     found = html("history", None, elem_id="history")
@@ -260,17 +260,19 @@ def build(handlers: Kept, tab: gr.Tab, tabs: gr.Tabs, compare: CompareTab) -> Hi
     def on(event: Callable[..., Any], does: Callable[..., Any], outputs: list[Any]) -> None:
         event(does, None, outputs, **QUIET)
 
-    find.input(handlers.find, find, found, trigger_mode="always_last", **QUIET)
+    # Not `input`: it tells of typing, not of pasting.
+    find.change(handlers.find, find, found, trigger_mode="always_last", **QUIET)
     tab.select(handlers.listed, None, found, **QUIET)
     on(found.more, handlers.more, [found])
     on(found.open, handlers.open, views)
     on(found.back, handlers.close, views)
     on(found.erase, handlers.delete_all, views)
     on(run.back, handlers.close, views)
-    on(run.choose, handlers.choose, views)
+    on(run.choose, handlers.begin_pair, views)
     on(run.erase, handlers.delete, views)
     on(run.differ, handlers.differ, views)
     on(run.export, handlers.export, [file, told])
     on(run.repeat, handlers.repeat, [*compare.everything, *compare.asked, tabs, told])
     on(pair.back, handlers.close, views)
+    on(pair.export, handlers.export, [file, told])
     return HistoryTab(found)

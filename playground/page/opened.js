@@ -12,7 +12,7 @@ const copy = async (e, v) => {
     await navigator.clipboard.writeText(v.markdown);
     text(e.target, 'Copied');
   } catch { // no permission: it can be copied by hand
-    const shown = el('pre', 'markdown', v.markdown);
+    const shown = el('pre', 'by-hand', v.markdown);
     e.target.closest('.doing').append(shown);
     getSelection().selectAllChildren(shown);
   }

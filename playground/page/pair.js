@@ -2,9 +2,15 @@ const cells = (tag, texts) => texts.map((each, i) => el(tag, tag === 'td' && i ?
 const table = (heads, rows) => el('div', 'sideways', el('table', '', el('thead', '', el('tr', '', ...cells('th', heads))), el('tbody', '', ...rows.map(([name, ...rest]) => el('tr', '', el('th', '', name), ...rest.map(each => el('td', 'number', each)))))));
 const section = (title, ...inside) => el('section', '', el('h3', '', title), ...inside);
 const naming = (letter, e) => el('div', '', el('dt', '', letter), el('dd', '', el('b', '', `${e.kind} of ${when(e.made_at)}`), el('span', '', [e.model, e.mode].filter(Boolean).join(' · '))));
+const chart = (v, c) => {
+  const button = el('button', 'small', c.title + ' as PNG');
+  button.type = 'button';
+  button.onclick = () => trigger('export', { id: v.a.id, other: v.b.id, what: c.name });
+  return button;
+};
 const body = v => [
   v.differing.length ? section('Settings that differ', el('p', 'quiet', 'A ratio below tells of these too.'), table(['', 'A', 'B'], v.differing)) : null,
-  v.sharing.length ? section('What sharing the machine costs', el('p', 'quiet', 'Tokens per second: alone, beside the others, and what is left.'), table(['Lane', 'In turn', 'Together', 'Ratio'], v.sharing)) : null,
+  v.sharing.length ? section('What sharing the machine costs', el('p', 'quiet', 'Tokens per second: alone, beside the others, and what is left.'), table(['Lane', 'In turn', 'Together', 'Ratio'], v.sharing), el('p', 'actions', ...v.charts.map(c => chart(v, c)))) : null,
   ...v.lanes.map(l => section(l.lane, l.rows.length ? table(['', 'A', 'B', 'B / A'], l.rows) : el('p', 'quiet', 'No figure is known.'))),
 ].filter(Boolean);
 const draw = () => {
@@ -16,6 +22,6 @@ const draw = () => {
   box.querySelector('.two').replaceChildren(naming('A', v.a), naming('B', v.b));
   box.querySelector('.body').replaceChildren(...body(v));
 };
-element.addEventListener('click', e => { if (e.target.closest('.actions button')) trigger('back'); });
+element.addEventListener('click', e => { if (e.target.closest('.back')) trigger('back'); });
 watch('value', draw);
 draw();
