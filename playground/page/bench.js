@@ -7,7 +7,7 @@ const COLUMNS = [
   ['of roof', 'the share of the memory’s copy bandwidth that reading the weights takes'],
 ];
 const heading = rate => el('thead', '', el('tr', '', ...COLUMNS.map(([name, title]) => {
-  const cell = el('th', '', name ?? rate);
+  const cell = name ? el('th', '', name) : el('th', '', rate, el('small', '', 'p5–p95'));
   cell.title = title;
   return cell;
 })));

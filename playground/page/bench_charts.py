@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from playground import charts
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -19,4 +21,15 @@ class Drawn:
 
 
 def draw(result: dict[str, Any]) -> list[Drawn]:
-    return []
+    """All that something is known for."""
+    return [
+        Drawn(
+            chart.name,
+            chart.title,
+            chart.about,
+            charts.svg(result, chart.name),
+            charts.svg(result, chart.name, dark=True),
+            charts.png(result, chart.name),
+        )
+        for chart in charts.available(result)
+    ]
