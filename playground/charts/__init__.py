@@ -46,9 +46,11 @@ def _draw(
 ) -> bytes:
     names = [chart.name for chart in available(result, other)]
     if name not in names:
-        need = " of a run together and one in turn" if name == SHARING else ""
+        why = "nothing that it shows is known"
+        if name == SHARING:
+            why = "it needs two of the same lanes and model, one together and one in turn"
         raise BadInput(
-            f"There is nothing to draw in the chart “{name}”{need}.",
+            f"The chart “{name}” cannot be drawn: {why}.",
             f"Choose one of: {', '.join(names)}." if names else "Measure something first.",
         )
     from playground.charts.picture import draw  # matplotlib

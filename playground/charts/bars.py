@@ -30,7 +30,7 @@ def draw(figure: Figure, kind: Kind, view: View, other: View | None, theme: Them
     inches = (WIDTH - LEFT - RIGHT) / len(lengths)
     width = min(GROUP / len(lanes), WIDEST / inches)
     labels = Labels(found, width * inches, theme)
-    top = max(each.high or each.value for each in found.values() if each)
+    top = max(each.high or each.value for each in found.values() if each) or 1.0
     line: Any = {"color": theme.text, "linewidth": 1.3, "linestyle": (0, (6, 3))}
     if kind.line is not None:
         top = max(top, kind.line[0])

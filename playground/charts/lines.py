@@ -19,7 +19,7 @@ from playground.charts.view import Bar, Key, View
 
 LEAST_GAP = 0.62  # between two ticks, inches
 MARKS = 10  # on a line along an answer
-PANEL = 2.3
+PANEL, MOST_PANELS = 2.3, 12
 
 
 def latency(figure: Figure, kind: Kind, view: View, other: View | None, theme: Theme) -> Drawn:
@@ -118,7 +118,7 @@ def along(figure: Figure, kind: Kind, view: View, other: View | None, theme: The
     found: Mapping[Key, list[float] | None] = kind.data(view, other)
     lengths = [each for each in view.lengths if any(found.get((lane, each)) for lane in view.lanes)]
     plots: list[Axes] = []
-    for length in lengths:
+    for length in lengths[:MOST_PANELS]:
         axes = prepared(figure.add_subplot(sharey=plots[0] if plots else None), theme, "y")
         axes.set_title(f"{length or 0:,} input tokens", loc="left", fontsize=12, color=theme.text)
         for place, lane in enumerate(view.lanes):
@@ -143,4 +143,6 @@ def along(figure: Figure, kind: Kind, view: View, other: View | None, theme: The
         known = any(found.get((lane, length)) for length in lengths)
         entries.append((line, view.label(lane) if known else f"{view.label(lane)}: {NA}"))
     columns = 1 if len(plots) == 1 else 2
-    return Drawn(plots, [Legend(entries)], PANEL if columns == 2 else 3.7, columns)
+    more = len(lengths) - len(plots)
+    notes = [f"Of {len(lengths)} lengths the first {len(plots)} are shown."] if more else []
+    return Drawn(plots, [Legend(entries)], PANEL if columns == 2 else 3.7, columns, notes)

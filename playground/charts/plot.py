@@ -28,6 +28,8 @@ def prepared(axes: Axes, theme: Theme, grid: Literal["both", "y"]) -> Axes:
 
 def written(value: float) -> str:
     """Three digits, or all of a greater number: 0.0123, 1.23, 12.3, 1,234."""
+    if value >= 1e6:
+        return f"{value:.3g}"
     if value >= 100:
         return f"{value:,.0f}"
     if value >= 1:

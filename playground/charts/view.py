@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 from pathlib import PureWindowsPath
 from typing import Any
 
@@ -20,6 +19,7 @@ from playground.record import IN_TURN
 
 Json = Mapping[str, Any]
 LONGEST_NAME = 48  # characters of a lane
+MOST = 1e18  # of any figure; a clock of ns is there after 31 years
 Key = tuple[str, int | None]  # a lane and, of a bench, a prompt length
 
 
@@ -42,8 +42,8 @@ class View:
         """By lane and prompt length; the prompt of a Compare run is one, however it is counted."""
         found: dict[Key, dict[str, Any]] = {}
         for record in self.entry.records:
-            length = record.get("prompt_tokens") if self.is_bench else None
-            found.setdefault((record["lane"], length), record)
+            tokens = number(record.get("prompt_tokens")) if self.is_bench else None
+            found.setdefault((record["lane"], int(tokens) if tokens else None), record)
         return found
 
     @property
@@ -143,9 +143,8 @@ def bar(record: Json, figure: str, factor: float = 1.0) -> Bar | None:
 
 
 def number(value: Any) -> float | None:
-    if type(value) not in (int, float) or not isfinite(value) or value < 0:
-        return None
-    return float(value)
+    known = type(value) in (int, float) and 0 <= value < MOST  # NaN is not
+    return float(value) if known else None
 
 
 def mapping(value: Any) -> Json:
