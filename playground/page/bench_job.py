@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ from playground.page.choices import Choices
 from playground.page.jobs import CANCELLED, DONE, FAILED, WORKING, Job
 from playground.record import Request
 
+log = logging.getLogger(__name__)
 LOOK_S = 0.05
 LANE_STATES = {"ready": "done", "failed": "failed", "idle": "waiting"}  # of a job's lines
 
@@ -90,7 +92,7 @@ class Benching(Job):
         if result is not None and step is not None:
             self._arena.keep_bench(plan.settings(), result)
             with self._arena.hosts.devices, models.paused():  # drawing disturbs no run either
-                self.charts = draw(result)
+                self.charts = drawn(result)
         measured = result is not None and any(row["runs"] for row in result["results"])
         if cancelled:
             self.detail = "What had ended by then is below." if measured else "Nothing had ended."
@@ -148,6 +150,15 @@ class Benching(Job):
         if step.turn and lane in step.turn.lanes and state == "done":
             state, label = WORKING, "measuring"
         return {"text": view.label(lane), "state": state, "label": label, "note": ""}
+
+
+def drawn(result: dict[str, Any]) -> list[Drawn]:
+    """Its charts; a fault in them must not cost the table."""
+    try:
+        return draw(result)
+    except Exception:
+        log.exception("The charts could not be drawn")
+        return []
 
 
 def duration(seconds: float) -> str:

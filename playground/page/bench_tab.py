@@ -78,10 +78,11 @@ class Bench:
             ),
         ]
 
-    def name(self, model: str, names: list[str], request: gr.Request) -> list[Any]:
+    def named(self, model: str, names: list[str], request: gr.Request) -> list[Any]:
         """A model was chosen or typed: its canonical name, its lanes."""
         try:
-            model = self.choices.permit(model, [], request)
+            only_owner(request)
+            model = models.check(model)
         except PlaygroundError as error:
             return [gr.skip(), gr.skip(), view.note(error)]
         lanes = gr.update(choices=self.of_lanes(model, names, request))
@@ -126,7 +127,7 @@ class Bench:
             return [view.note(error), gr.skip(), gr.skip()]
         return [view.note(bench_view.count(plan)), self.job(request), self.result(request)]
 
-    def cancel(self, request: gr.Request) -> dict[str, Any]:
+    def call_off(self, request: gr.Request) -> dict[str, Any]:
         if is_owner(request):
             self.benching.cancel()
         return self.job(request)
@@ -212,11 +213,11 @@ def build(handlers: Bench, tab: gr.Tab) -> BenchTab:
     file = html("file", None, elem_id="bench-file")
 
     settings = [names, model, lengths, *numbers, mode]
-    model.input(handlers.name, [model, names], [names, model, note], **QUIET)
+    model.input(handlers.named, [model, names], [names, model, note], **QUIET)
     changed = [names.input, lengths.input, *(each.input for each in numbers), mode.input]
     gr.on(changed, handlers.check, settings, note, trigger_mode="always_last", **QUIET)
     gr.on([start.click, lengths.submit], handlers.start, settings, [note, job, result], **QUIET)
-    job.cancel(handlers.cancel, None, job, **QUIET)
+    job.cancel(handlers.call_off, None, job, **QUIET)
     result.save(handlers.save, None, file, **QUIET)
     tab.select(handlers.follow, [names, model], [names, model], **QUIET)
     return BenchTab(names, model, job, result)
