@@ -168,7 +168,9 @@ class LaneRun:
             return
         lane, key = self.lane, gauge_key(self.lane)
         device = "CPU" if lane.runs_on_cpu else lane.device
-        self._proof = means.proof(samples, times[0], times[-1], lane.name, device, key)
+        spans = (times[0], times[-1]), (self.t_in, self.ended)  # a short answer: prefill and all
+        proofs = [means.proof(samples, *span, lane.name, device, key) for span in spans]
+        self._proof = next((each for each in proofs if each.percent is not None), proofs[0])
         if self._request.mode == IN_TURN:  # else the others' energy is in it too
             self._energy_j = means.energy_j(samples, self.t_in, self.ended, key)
             self._idle_w = idle_w

@@ -65,6 +65,12 @@ def test_a_cpu_lane_tells_how_much_of_the_machine_it_used(arena: Arena) -> None:
     assert record["device_proof"] == f"used {record['device_busy_pct']:.0f} % of the CPU"
 
 
+def test_a_short_answer_is_proven_prefill_and_all(arena: Arena) -> None:
+    (record,) = ask(arena, FAST, tokens=8)
+    assert record["device_busy_pct"] is not None
+    assert record["energy_j"] is None, "too short for the meter"
+
+
 def test_a_lane_that_never_answered_proves_nothing(arena: Arena) -> None:
     run = arena.start(Request("Hello", (FAST,), IN_TURN, 60, model="none"))
     run.stop()
