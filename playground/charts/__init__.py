@@ -27,7 +27,7 @@ def available(result: dict[str, Any], other: dict[str, Any] | None = None) -> li
 def svg(
     result: dict[str, Any], name: str, dark: bool = False, other: dict[str, Any] | None = None
 ) -> str:
-    """A picture of 1,000 CSS pixels' width; its letters are shapes and need no font.
+    """Ten inches wide; its letters are shapes and need no font.
 
     Raises BadInput where `available` does not name it.
     """
