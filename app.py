@@ -11,6 +11,8 @@ import time
 # Before gradio is imported, which reads them: nothing is told to anyone.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Or Gradio, at the first event, has matplotlib look for a screen, which takes seconds.
+os.environ.setdefault("MPLBACKEND", "agg")
 
 
 def parser() -> argparse.ArgumentParser:
