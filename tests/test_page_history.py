@@ -303,7 +303,9 @@ def test_requests_of_others_are_refused_whatever_they_ask(
     for fn in handlers(served):
         data = ["secret"] if fn.name == "find" else []
         sent = {"data": data, "fn_index": fn._id, "session_hash": "forged", "event_data": asked}
-        answer = httpx.post(f"{served.address}gradio_api/run/predict", json=sent, headers=headers)
+        answer = httpx.post(
+            f"{served.address}gradio_api/run/predict", json=sent, headers=headers, timeout=60
+        )
         text = json.dumps(answer.json(), ensure_ascii=False)
         assert "secret" not in text, fn.name
         assert any(sentence in text for sentence in (GUEST, ONLY_HERE)), fn.name
