@@ -214,7 +214,8 @@ def build(handlers: Bench, tab: gr.Tab) -> BenchTab:
 
     settings = [names, model, lengths, *numbers, mode]
     model.input(handlers.named, [model, names], [names, model, note], **QUIET)
-    changed = [names.input, lengths.input, *(each.input for each in numbers), mode.input]
+    # Gradio 6.31's one-line text box tells of no `input`.
+    changed = [names.input, lengths.change, *(each.input for each in numbers), mode.input]
     gr.on(changed, handlers.check, settings, note, trigger_mode="always_last", **QUIET)
     gr.on([start.click, lengths.submit], handlers.start, settings, [note, job, result], **QUIET)
     job.cancel(handlers.call_off, None, job, **QUIET)
