@@ -129,7 +129,7 @@ def list_entries(options: argparse.Namespace) -> int:
 
 def list_row(summary: Summary) -> list[str]:
     lanes = [
-        f"{lane['lane']} {number(lane['decode_tps'], '.1f')} tok/s"
+        f"{lane['lane']} {number(lane['decode_tps'], '.1f')} tok/s{summary.at(lane)}"
         if lane["status"] == "ok"
         else f"{lane['lane']} {lane['status']}"
         for lane in summary.lanes

@@ -131,11 +131,15 @@ def test_find_takes_the_text_as_it_is_in_any_case(
 
 def test_a_summary_tells_what_was_run_without_its_answers(history: History) -> None:
     keep(history, "x" * 5000)
-    history.add(BENCH, {}, bench(record(prompt_tokens=32), record(prompt_tokens=256)), [])
+    lengths = record(prompt_tokens=32, decode_tps=50.0), record(prompt_tokens=256)
+    history.add(BENCH, {}, bench(*lengths), [])
     [measured], [asked] = history.find(kind=BENCH), history.find(kind=RUN)
     assert asked.prompt == "x" * 200
-    assert asked.lanes == [{"lane": "onnx-genai:CPU:int4", "status": "ok", "decode_tps": 41.2}]
-    assert (measured.model, measured.mode, len(measured.lanes)) == ("smollm2-135m", "in-turn", 1)
+    lane = {"lane": "onnx-genai:CPU:int4", "status": "ok", "decode_tps": 41.2, "prompt_tokens": 37}
+    assert asked.lanes == [lane]
+    assert (measured.model, measured.mode) == ("smollm2-135m", "in-turn")
+    told = [(each["decode_tps"], each["prompt_tokens"]) for each in measured.lanes]
+    assert told == [(50.0, 32)], "of the first length, which it names"
 
 
 def test_what_is_deleted_is_gone_from_the_disk_and_its_id_is_not_given_again(

@@ -352,7 +352,7 @@ def test_nothing_but_compare_is_exposed(served: Served) -> None:
     assert list(endpoints["named_endpoints"]) == ["/compare"]
     assert not endpoints["unnamed_endpoints"]
     for path in ("docs", "redoc", "monitoring", "gradio_api/runs"):
-        answer = httpx.get(f"{served.address}{path}", follow_redirects=True)
+        answer = httpx.get(f"{served.address}{path}", follow_redirects=True, timeout=60)
         assert answer.status_code >= 400 or is_empty_page(answer.text), path
 
 
@@ -363,9 +363,9 @@ def is_empty_page(html: str) -> bool:
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example"])
 def test_a_host_header_that_is_not_ours_gets_400(served: Served, host: str) -> None:
-    assert httpx.get(served.address, headers={"Host": host}).status_code == 400
+    assert httpx.get(served.address, headers={"Host": host}, timeout=60).status_code == 400
 
 
 def test_every_answer_forbids_loading_from_outside(served: Served) -> None:
-    policy = httpx.get(served.address).headers["content-security-policy"]
+    policy = httpx.get(served.address, timeout=60).headers["content-security-policy"]
     assert "default-src 'self'" in policy and "form-action 'none'" in policy

@@ -501,7 +501,9 @@ def post(served: Served, name: str, data: list[Any], headers: dict[str, str]) ->
         "event_data": {"model": DEFAULT_MODEL, "cache": True},
     }
     address = f"{served.address}gradio_api/run/predict"
-    return json.dumps(httpx.post(address, json=asked, headers=headers).json(), ensure_ascii=False)
+    return json.dumps(
+        httpx.post(address, json=asked, headers=headers, timeout=60).json(), ensure_ascii=False
+    )
 
 
 def wait_until(true: Callable[[], bool]) -> None:

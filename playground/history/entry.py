@@ -52,7 +52,9 @@ class Entry:
     def summary(self) -> dict[str, Any]:
         """What a list shows of it."""
         prompt = self.settings.get("prompt")
-        lanes = {record["lane"]: record for record in self.records}
+        lanes: dict[str, dict[str, Any]] = {}
+        for record in self.records:  # of a bench: the first of its lengths
+            lanes.setdefault(record["lane"], record)
         return {
             "prompt": prompt[:MOST_OF_A_PROMPT] if isinstance(prompt, str) else "",
             "model": self.model,
@@ -62,6 +64,7 @@ class Entry:
                     "lane": lane,
                     "status": record.get("status"),
                     "decode_tps": record.get("decode_tps"),
+                    "prompt_tokens": record.get("prompt_tokens"),
                 }
                 for lane, record in lanes.items()
             ],
@@ -77,7 +80,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Summary:
-    """One line of the list; lanes: {lane, status, decode_tps} each."""
+    """One line of the list; lanes: {lane, status, decode_tps, prompt_tokens} each."""
 
     id: int
     kind: str
@@ -86,6 +89,10 @@ class Summary:
     model: str | None
     mode: str | None
     lanes: list[dict[str, Any]]
+
+    def at(self, lane: Mapping[str, Any]) -> str:
+        """Which of a benchmark's prompt lengths the lane's figure is of: " at 32"."""
+        return f" at {lane['prompt_tokens']:,}" if self.kind == BENCH else ""
 
 
 def bare(result: dict[str, Any]) -> Entry:

@@ -1,6 +1,6 @@
 let asking = false; // whether all are to be deleted
 const tps = l => {
-  const figure = l.state === 'ok' || l.tps !== 'n/a' ? el('b', '', l.tps, el('small', '', ' tok/s')) : el('b', 'bad', l.label);
+  const figure = l.state === 'ok' || l.tps !== 'n/a' ? el('b', '', l.tps, el('small', '', ' tok/s' + l.at)) : el('b', 'bad', l.label);
   return el('li', '', el('span', '', l.lane), figure);
 };
 const row = r => {

@@ -61,6 +61,7 @@ def row(found: Summary) -> Json:
             {
                 "lane": lane(each["lane"]),
                 "tps": number(each["decode_tps"], ".1f"),
+                "at": found.at(each),
                 "state": each["status"] or "",
                 "label": state(each["status"]),
             }
