@@ -92,7 +92,8 @@ class Summary:
 
     def at(self, lane: Mapping[str, Any]) -> str:
         """Which of a benchmark's prompt lengths the lane's figure is of: " at 32"."""
-        return f" at {lane['prompt_tokens']:,}" if self.kind == BENCH else ""
+        length = lane.get("prompt_tokens")
+        return f" at {length:,}" if self.kind == BENCH and length else ""
 
 
 def bare(result: dict[str, Any]) -> Entry:
