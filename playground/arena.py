@@ -27,6 +27,7 @@ from playground.record import IN_TURN, TOGETHER, LaneRun, Request
 
 SETTLE_S = 0.5  # between lanes in turn: thread pools of the last engine stop spinning
 STATES_HZ = 8
+MOST_LOADS = 4  # of a lane for one run, when others load it with another model in between
 LEAST_ANSWER = 64  # that engines with a fixed room keep free for it
 
 log = logging.getLogger(__name__)
@@ -148,11 +149,11 @@ class Run:
             with self._sampler.recording() as self.samples:
                 together = self.request.mode == TOGETHER
                 first = [run for run in ready if run not in self._later]
-                with self._hosts.devices, models.paused():
+                with self._devices(first):
                     self._together(first) if together else self._in_turn(first)
                 for run in self._later:
                     self._make_room(run)
-                    with self._hosts.devices, models.paused():
+                    with self._devices([run]):
                         self._in_turn([run])
         except Exception as error:
             for run in self.lanes.values():
@@ -163,6 +164,22 @@ class Run:
             self.done.set()
             for run in self.lanes.values():
                 run.host.leave_run()
+
+    @contextlib.contextmanager
+    def _devices(self, runs: list[LaneRun]) -> Iterator[None]:
+        """All devices for us alone, and these lanes as they were made ready: a load that had waited
+        may have come between, with another model."""
+        for attempt in range(MOST_LOADS):
+            with self._hosts.devices:
+                lost = [run for run in runs if not run.finished and not self._is_ready(run)]
+                if not lost or attempt == MOST_LOADS - 1:
+                    with models.paused():
+                        yield
+                    return
+            self._make_ready(lost)
+
+    def _is_ready(self, run: LaneRun) -> bool:
+        return run.host.is_ready(self.request.model, self._room)
 
     def _fault(self, run: LaneRun, error: Exception) -> None:
         """A fault of ours: no column may wait for ever, and no traceback reaches a person."""

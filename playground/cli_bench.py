@@ -18,6 +18,7 @@ from playground.bench import plan as defaults
 from playground.bench.plan import Plan
 from playground.bench.results import as_text
 from playground.bench.running import Step, run
+from playground.bench.table import cells, time_left
 from playground.cli_models import ctrl_c
 from playground.cli_options import (
     FAILED,
@@ -172,13 +173,6 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def time_left(seconds: float | None) -> str:
-    """ "3 min left"."""
-    if seconds is None:
-        return ""
-    return f"{seconds:.0f} s left" if seconds < 99.5 else f"{seconds / 60:.0f} min left"
-
-
 def print_table(result: Json, console: Console) -> None:
     """One row a lane and prompt length; medians, and the decode rate's p5 and p95."""
     table = Table(box=None, pad_edge=False)
@@ -201,22 +195,6 @@ def print_table(result: Json, console: Console) -> None:
     )
     if power := PowerSource(**result["machine"].get("power_source", {})).text:
         console.print(power)
-
-
-def cells(row: Json) -> list[str]:
-    roof = row["roof_share"]
-    low, high = (number(row[name]["decode_tps"], ".1f") for name in ("p5", "p95"))
-    return [
-        row["lane"],
-        f"{row['prompt_tokens']:,}",
-        number(row["ttft_ms"], ".0f"),
-        number(row["decode_tps"], ".1f"),
-        "n/a" if row["decode_tps"] is None else f"{low}–{high}",
-        number(row["tpot_ms"], ".2f"),
-        number(row["j_per_token"], ".3f"),
-        "n/a" if roof is None else f"{100 * roof:.0f} %",
-        number(row["load_s"], ".1f"),
-    ]
 
 
 def note(row: Json) -> Text:

@@ -297,3 +297,16 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.02)
+
+
+def test_a_lane_that_is_lost_while_its_run_waits_for_the_devices_is_loaded_again(
+    arena: Arena,
+) -> None:
+    lane = parse("fake:CPU:500tps")
+    arena.hosts[lane].make_ready("none")
+    with arena.hosts.devices:  # another run has them
+        run = arena.start(Request("Hello", (lane,), max_new_tokens=8, model="none"))
+        wait_until(lambda: run.lanes[lane].prompt != [])
+        arena.hosts[lane].worker.close()
+    assert run.done.wait(30)
+    assert run.result()["lanes"][0]["status"] == "ok"

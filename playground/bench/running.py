@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from playground import models
-from playground.arena import SETTLE_S, STATES_HZ, Arena
+from playground.arena import MOST_LOADS, SETTLE_S, STATES_HZ, Arena
 from playground.bench import machine, roof
 from playground.bench.plan import Plan
 from playground.bench.prompts import TEXT, Prompts, prompts_of
@@ -55,10 +55,14 @@ def run(plan: Plan, arena: Arena, stop: threading.Event) -> Iterator[Step]:
         host.join_run()
     try:
         bench.look_at_machine()
-        yield from bench.load()
-        if not stop.is_set():
+        for attempt in range(MOST_LOADS):
+            yield from bench.load()
+            if stop.is_set():
+                break
             with arena.hosts.devices, models.paused():
-                yield from bench.measure()
+                if bench.is_ready() or attempt == MOST_LOADS - 1:
+                    yield from bench.measure()
+                    break
         yield bench.step()
     finally:
         for host in hosts:
@@ -137,6 +141,13 @@ class _Bench:
             self._lose(lane, error)
         except Exception as error:
             self._lose(lane, _fault(lane, error))
+
+    def is_ready(self) -> bool:
+        """Whether all lanes are still as they were loaded: a load that had waited may have come
+        between, with another model."""
+        plan, hosts = self._plan, self._arena.hosts
+        lanes = [lane for lane in plan.lanes if lane not in self._lost]
+        return all(hosts[lane].is_ready(plan.model, plan.room) for lane in lanes)
 
     def _lose(self, lane: Lane, error: PlaygroundError) -> None:
         """All rows of the lane that are not full say why."""

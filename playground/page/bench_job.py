@@ -10,7 +10,7 @@ from playground import models
 from playground.arena import Arena, Run
 from playground.bench.plan import Plan
 from playground.bench.running import Step, run
-from playground.cli_bench import time_left
+from playground.bench.table import time_left
 from playground.errors import BadInput, PlaygroundError
 from playground.lanes import Lane
 from playground.page import view

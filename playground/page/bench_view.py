@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from playground.bench.plan import Plan
-from playground.cli_bench import cells
+from playground.bench.table import cells
 from playground.gauges.power_source import PowerSource
 from playground.history import to_markdown
 from playground.history.entry import bare
