@@ -27,6 +27,7 @@ OPTIONS go to the playground (python run.py --port 7861 --no-browser):
   --lanes A,B      such as fake, or pytorch,onnx-genai:CPU:int8
   --model M        a preset, a Hugging Face id, a folder or a GGUF file
   --force          load a model even if memory seems too small for it
+  --no-history     do not keep what is asked and measured
   --trust-remote-code  run code that a model's folder brings along; only for models you trust"""
 
 # OpenVINO would report its import to Google, and has no other switch.
