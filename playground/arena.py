@@ -27,6 +27,8 @@ from playground.record import IN_TURN, TOGETHER, LaneRun, Request
 
 SETTLE_S = 0.5  # between lanes in turn: thread pools of the last engine stop spinning
 STATES_HZ = 8
+LOADING = "Waiting until all lanes are loaded."
+IDLING = "Measuring what the machine draws while it is idle."
 MOST_LOADS = 4  # of a lane for one run, when others load it with another model in between
 LEAST_ANSWER = 64  # that engines with a fixed room keep free for it
 
@@ -95,6 +97,7 @@ class Run:
         self.done = threading.Event()
         self.error: BadInput | None = None  # the request turned out to be wrong for its model
         self.samples: list[Sample] = []  # of the gauges while it ran
+        self.waiting = LOADING  # what for, before the first lane begins
         self._hosts = hosts
         self._sampler = sampler
         self._idle_w: float | None = None
@@ -263,6 +266,7 @@ class Run:
 
     def _in_turn(self, ready: list[LaneRun]) -> None:
         if self._idle_w is None:
+            self.waiting = IDLING
             self._idle_w = self._sampler.idle_watts(self._stop)
         for position, run in enumerate(ready):
             if position:

@@ -125,6 +125,7 @@ def test_on_battery_the_page_says_so_beside_the_gauges(visit: Visit) -> None:
 def test_a_finished_lane_in_turn_shows_its_proof_and_its_energy(visit: Visit) -> None:
     page = visit()
     press_run(page, tokens=60, mode="In turn")
+    expect(page.locator("#status")).to_contain_text("Measuring what the machine draws")
     state(page, 0, "ok")
     told = page.locator(".lane-0 .proof")
     expect(told).to_have_text(

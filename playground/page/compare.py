@@ -161,7 +161,7 @@ class Compare:
         try:
             while not run.done.is_set() and session.run is run:
                 begun = any(each.t0 for each in run.lanes.values())
-                status = "Running." if begun else "Waiting until all lanes are loaded."
+                status = "Running." if begun else run.waiting
                 yield self.state(run, session, names, model, status)
                 await asyncio.sleep(1 / STATES_HZ)
             if session.run is not run:  # other lanes were chosen: what is still on its way to the
