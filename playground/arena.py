@@ -65,9 +65,12 @@ class Arena:
 
     def keep(self, run: Run) -> None:
         """Put a run that has ended into the history, unless it never began."""
-        if run.error is None and any(each.t0 or each.error for each in run.lanes.values()):
-            gauges = [each.as_dict() for each in run.samples]
-            self.keeper.keep(RUN, run.request.settings(), run.result(), gauges)
+        try:
+            if run.error is None and any(each.t0 or each.error for each in run.lanes.values()):
+                gauges = [each.as_dict() for each in run.samples]
+                self.keeper.keep(RUN, run.request.settings(), run.result(), gauges)
+        except Exception:  # no column may wait for ever because of it
+            log.exception("The run could not be kept")
 
     def keep_bench(self, settings: dict[str, Any], result: dict[str, Any]) -> None:
         """Put a benchmark that measured anything into the history."""
@@ -162,6 +165,8 @@ class Run:
             for run in self.lanes.values():
                 self._fault(run, error)
         finally:
+            for run in self._later:
+                run.host.take_back()
             if self._keep:
                 self._keep(self)  # before anyone may think that all is over and close the program
             self.done.set()

@@ -191,7 +191,8 @@ def print_table(result: Json, console: Console) -> None:
     copy = (result["machine"]["memory_copy"] or {}).get("copy_gbs")
     console.print(
         f"Medians of {runs} of {settings['new_tokens']} tokens, {mode}{contended}. "
-        f"Memory's copy bandwidth: {number(copy, '.1f')} GB/s."
+        f"Memory's copy bandwidth: {number(copy, '.1f')} GB/s. "
+        f"Power before, idle: {number(result['machine'].get('idle_w'), '.1f')} W."
     )
     if power := PowerSource(**result["machine"].get("power_source", {})).text:
         console.print(power)

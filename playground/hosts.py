@@ -31,6 +31,7 @@ Room = Callable[[Tokenizer], int]  # what a run needs, when its tokenizer is kno
 NO_TEMPLATE = "A base model without a chat template: it goes on with the prompt as plain text."
 IDLE = Stage("idle", None, "")
 READY = Stage("ready", None, "")
+PUT_OFF = Stage("wait", None, "its turn: memory is too small for all lanes at once")
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Host:
         self._busy = threading.Lock()
         self._cancel = threading.Event()
         self._leaving = False  # to be unloaded as soon as no run needs it
+        self._wanted: str | None = None  # the model that was chosen last
         self._closed = False
         self._runs = 0  # that need it now
         self._counting = threading.Lock()
@@ -104,7 +106,8 @@ class Host:
         """
         with self._busy:
             self._cancel.clear()
-            if self.is_ready(model, room) or (in_background and self._leaving):
+            overtaken = in_background and (self._leaving or model != self._wanted)
+            if overtaken or self.is_ready(model, room):
                 return
             if self._closed:
                 raise models.Cancelled
@@ -129,7 +132,7 @@ class Host:
 
     def want(self, model: str) -> None:
         """Make it ready in the background."""
-        self._leaving = False
+        self._leaving, self._wanted = False, model
         if not self.is_ready(model):
             threading.Thread(target=self._in_background, args=(model,), daemon=True).start()
 
@@ -167,8 +170,12 @@ class Host:
     def put_off(self, why: PlaygroundError) -> None:
         """It will be loaded when its turn has come and the others are out of memory's way."""
         log.info("%s waits for its turn: %s", self.lane.name, why.message)
-        self.error = None
-        self.stage = Stage("wait", None, "its turn: memory is too small for all lanes at once")
+        self.error, self.stage = None, PUT_OFF
+
+    def take_back(self) -> None:
+        """Its turn is over, or will not come."""
+        if self._stage is PUT_OFF:
+            self.stage = IDLE
 
     def yield_memory(self) -> None:
         """End the worker, whose run is over, unless another run needs it too."""
@@ -199,11 +206,11 @@ class Host:
         found = lanes.status(lane, model)
         if found.status in ("not-installed", "unavailable"):
             raise Unavailable(found.reason, found.fix)
-        folder = ""
+        folder, weights = "", self.weights
         if lane.needs_model:
             what = (model, lane.format, lane.precision)
             folder = str(models.prepare(*what, self._report, self._cancel))
-            self.weights = models.weights(*what) or self.weights
+            weights = models.weights(*what) or weights
         tokenizer = tokenizer_of(lane, model)
         capacity = tokenizer.context
         tokens = min(room(tokenizer) if room else ROOMS[1], capacity)
@@ -218,7 +225,7 @@ class Host:
                 self.worker.close()  # a fresh process returns all memory of what it held
             self.loaded = {}
             if lane.needs_model and not self._forced():
-                memory.check(lane, models.title(model), self.weights, Path(folder), tokens)
+                memory.check(lane, models.title(model), weights, Path(folder), tokens)
             for event in self.worker.ask(
                 "load",
                 model=folder,
@@ -230,7 +237,7 @@ class Host:
                 if event["event"] != "loaded":
                     raise WorkerError("Loading was stopped.", "Run it again.")
                 self.loaded = {k: v for k, v in event.items() if k not in ("id", "event")}
-            self.weights = self.loaded.get("weights") or self.weights
+            self.weights = self.loaded.get("weights") or weights
             if not tokenizer.has_template and lane.needs_model:
                 self.loaded["notes"] = [*self.loaded.get("notes", ()), NO_TEMPLATE]
             self._model, self._start = model, self.worker.starts

@@ -143,7 +143,9 @@ def gauge_key(lane: Lane) -> str:
     """What the gauges know its GPU by, as far as the engine tells; "" otherwise."""
     if lane.kind not in NUMBERED:
         return ""
-    found = devices.found()
+    found = devices.known()
+    if found is None:
+        return ""
     listed = found.dml if lane.kind == "DML" else found.openvino
     mine = (each for each in listed if canonical(each.name) == lane.device)
     return next((each.luid for each in mine if each.luid), "")

@@ -24,6 +24,7 @@ FIX = (
     "Close other programs, unload idle workers (Machine tab), choose a smaller precision, or start "
     "with --force."
 )
+CARD_MB = 1500  # a built-in GPU has less of its own; more than that is a card
 CHUNK = 1024  # prompt tokens that a pipeline with static shapes reads at once, at most
 
 
@@ -90,11 +91,22 @@ def takes(lane: Lane) -> Takes | None:
 
 
 def shares_memory(lane: Lane) -> bool:
-    """Whether its device has no memory of its own, by its name: OpenVINO says "(dGPU)"."""
+    """Whether its device has no memory of its own to speak of: by what is told of it (DirectML), or
+    else by its name, in which OpenVINO says "(dGPU)"."""
     found = devices.found()
-    names = {each.name: each.full_name for each in (*found.openvino, *found.dml)}
-    name = names.get(lane.device if lane.device != "DML" else "DML.0", "")
+    there = {each.name: each for each in (*found.openvino, *found.dml)}
+    device = there.get(lane.device if lane.device != "DML" else "DML.0")
+    if device is not None and device.own_memory_mb is not None:
+        return device.own_memory_mb < CARD_MB
+    name = device.full_name if device else ""
     return "(dGPU)" not in name and "NVIDIA" not in name
+
+
+def on_a_card(lane: Lane) -> bool:
+    """Whether its device has memory and a power supply of its own."""
+    if lane.runs_on_cpu or lane.kind == "NPU":
+        return False
+    return lane.kind in ("CUDA", "XPU") or not shares_memory(lane)
 
 
 @dataclass(frozen=True)

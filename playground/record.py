@@ -15,6 +15,7 @@ from playground.gauges import means
 from playground.gauges.sample import Sample
 from playground.hosts import Host
 from playground.lanes import Lane, gauge_key
+from playground.memory import on_a_card
 from playground.prompt import Tokenizer
 
 TOGETHER, IN_TURN = "together", "in-turn"
@@ -88,6 +89,7 @@ class LaneRun:
         self._peak_rss_mb: float | None = None
         self._looked_at_memory = 0.0
         self._loaded: dict[str, Any] = {}
+        self._weights = host.weights
         self._proof = means.Proof()
         self._energy_j: float | None = None
         self._idle_w: float | None = None
@@ -136,7 +138,8 @@ class LaneRun:
             stop_ids=tokenizer.stop_ids,
             ignore_eos=self._request.ignore_eos,
         )
-        self._loaded = self.host.loaded
+        # Another model may be prepared for the lane before anyone asks for the record.
+        self._loaded, self._weights = self.host.loaded, self.host.weights
         self.status = "running"
         stream = tokenizer.stream()
         # The user also waited for the template and the tokenizer, once for all lanes.
@@ -172,7 +175,8 @@ class LaneRun:
         proofs = [means.proof(samples, *span, lane.name, device, key) for span in spans]
         self._proof = next((each for each in proofs if each.percent is not None), proofs[0])
         if self._request.mode == IN_TURN:  # else the others' energy is in it too
-            self._energy_j = means.energy_j(samples, self.t_in, self.ended, key)
+            span = self.t_in, self.ended
+            self._energy_j = means.energy_j(samples, *span, key, card=on_a_card(lane))
             self._idle_w = idle_w
 
     def fail(self, error: PlaygroundError) -> None:
@@ -223,7 +227,7 @@ class LaneRun:
             "device_used": loaded.get("device_used"),
             "device_name": loaded.get("device_name"),
             "precision": lane.precision,
-            "weights": self.host.weights,
+            "weights": self._weights,
             "library_version": loaded.get("library_version"),
             "threads": loaded.get("threads"),
             "capacity": loaded.get("capacity"),
@@ -240,7 +244,7 @@ class LaneRun:
             **figures,
             "peak_rss_mb": self._peak_rss_mb,
             "bandwidth_gbs": metrics.bandwidth_gbs(
-                self.host.weights.get("read_bytes"), figures["decode_tps"]
+                self._weights.get("read_bytes"), figures["decode_tps"]
             ),
             "energy_j": self._energy_j,
             "j_per_token": metrics.j_per_token(self._energy_j, len(ids)),

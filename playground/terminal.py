@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.columns import Columns
@@ -106,6 +106,8 @@ def print_answer(console: Console, run: LaneRun) -> None:
     view = run.view()
     console.print(Text(f"── {run.lane.name} ", style="bold"), end="")
     console.print(Text(figures_text(run), style=STYLES.get(view["status"], "")))
+    if told := proof(view):
+        console.print(Text(told, style="dim"))
     if view["text"]:
         console.print(Text(view["text"]), soft_wrap=True)  # no line breaks the model never wrote
     if view["error"]:
@@ -121,6 +123,16 @@ def figures_text(run: LaneRun) -> str:
         f"{view['status']}{reason} · {view['new_tokens']} tokens · "
         f"{number(view['tps'], '.1f')} tok/s · TTFT {number(view['ttft_ms'], '.0f')} ms"
     )
+
+
+def proof(shown: Mapping[str, Any]) -> str:
+    """Which device did the work, and what it cost: "NPU 93 % busy during this answer · 0.42 J/token
+    (12.3 W, idle 4.1 W)"."""
+    parts = [shown["proof"]] if shown.get("proof") else []
+    if shown.get("j_per_token") is not None:
+        idle = "" if shown["idle_w"] is None else f", idle {shown['idle_w']:.1f} W"
+        parts.append(f"{shown['j_per_token']:.2f} J/token ({shown['energy_j']:.1f} J{idle})")
+    return " · ".join(parts)
 
 
 def number(value: float | None, form: str) -> str:

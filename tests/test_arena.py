@@ -310,3 +310,12 @@ def test_a_lane_that_is_lost_while_its_run_waits_for_the_devices_is_loaded_again
         arena.hosts[lane].worker.close()
     assert run.done.wait(30)
     assert run.result()["lanes"][0]["status"] == "ok"
+
+
+def test_a_record_keeps_the_weights_that_were_measured(arena: Arena) -> None:
+    lane = parse("fake:CPU:500tps")
+    run = begin(arena, [lane], max_new_tokens=8)
+    assert run.done.wait(30)
+    measured = run.result()["lanes"][0]["weights"]
+    arena.hosts[lane].weights = {"recipe": "of another model", "bytes": 1, "read_bytes": 1}
+    assert run.result()["lanes"][0]["weights"] == measured

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from playground.gauges.probes import Probes
+from playground.gauges.readings import Gauge, Moment
 from playground.gauges.sample import Sample
 from playground.gauges.sampler import Sampler
 from playground.gauges.summary import summary
@@ -129,6 +131,24 @@ def test_a_probe_that_fails_takes_its_own_gauge_and_comes_back() -> None:
         assert gone.cpu_percent is not None
         npu.failing = False
         wait_until(lambda: sampler.latest.npus[0].percent == 93)
+
+
+def test_a_driver_that_hangs_takes_its_own_gauge_and_comes_back() -> None:
+    class Hanging(StubGauge):
+        def read(self, moment: Moment) -> list[Gauge]:
+            answers.wait()
+            return super().read(moment)
+
+    answers = threading.Event()
+    probes = Probes([Hanging("stub GPU")], [StubGauge()])
+    with closing(Sampler(dict, probes)) as sampler:
+        wait_until(lambda: sampler.latest.gpus != ())
+        hung = sampler.latest
+        assert (hung.gpus[0].name, hung.gpus[0].percent) == ("stub GPU", None)
+        assert hung.gpus[0].reason == "Its driver has not answered yet."
+        assert (hung.npus[0].percent, hung.cpu_percent is not None) == (93, True)
+        answers.set()
+        wait_until(lambda: sampler.latest.gpus[0].percent == 93)
 
 
 def test_a_probe_that_never_answered_is_shown_by_its_name() -> None:

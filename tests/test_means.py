@@ -122,8 +122,18 @@ def test_energy_is_power_over_the_time_of_the_answer() -> None:
 
 def test_energy_without_the_package_is_known_for_its_own_gpu_only() -> None:
     assert means.energy_j(powered(LOCKED, RTX), 0, 3 * S) is None, "a CPU's share is not known"
-    assert means.energy_j(powered(LOCKED, RTX), 0, 3 * S, key="0:2") == pytest.approx(150)
+    alone = means.energy_j(powered(LOCKED, RTX), 0, 3 * S, key="0:2", card=True)
+    assert alone == pytest.approx(150)
+    assert means.energy_j(powered(LOCKED, RTX), 0, 3 * S, card=True) == pytest.approx(150)
     assert means.energy_j(powered(), 0, 3 * S) is None
+
+
+def test_a_card_without_a_meter_has_no_energy() -> None:
+    """The package's alone would be far too little."""
+    assert means.energy_j(powered(PACKAGE), 0, 3 * S, card=True) is None
+    two = powered(PACKAGE, RTX, Meter("Arc", None, covers="0:1"))
+    assert means.energy_j(two, 0, 3 * S, key="0:1", card=True) is None
+    assert means.energy_j(two, 0, 3 * S, key="0:2", card=True) == pytest.approx(210)
 
 
 def test_an_answer_too_short_for_the_meter_has_no_energy() -> None:

@@ -14,7 +14,7 @@ from playground.gauges.probes import Probes
 from playground.gauges.readings import Gauge, Meter
 from playground.gauges.sample import Sample
 from playground.page.strip import strip
-from playground.page.view import proof
+from playground.terminal import proof
 from tests.served_page import TWO, Served, press_run, state
 from tests.stub_meters import StubGauge, StubMeter
 

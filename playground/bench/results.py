@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from playground import metrics
@@ -61,6 +61,7 @@ class Row:
             "status": status,
             "prompt_tokens": self.prompt_tokens,
             **found["median"],
+            "device_proof": proof(self._runs, found["median"]["device_busy_pct"]),
             "started_ns": self._runs[0].t_in if self._runs else None,
             "ended_ns": self._runs[-1].ended if self._runs else None,
             "error": self.error.as_dict() if self.error else None,
@@ -71,6 +72,15 @@ class Row:
             "runs": [raw(run) for run in self._runs],
             "first_run": with_figures(raw(self.first)) if self.first else None,
         }
+
+
+def proof(runs: Sequence[LaneRun], median: float | None) -> str:
+    """In the words of the run that is nearest to the median."""
+    told = [run.record() for run in runs]
+    near = [each for each in told if each["device_busy_pct"] is not None and median is not None]
+    if not near:
+        return ""
+    return str(min(near, key=lambda each: abs(each["device_busy_pct"] - median))["device_proof"])
 
 
 def raw(run: LaneRun) -> Json:

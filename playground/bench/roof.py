@@ -26,7 +26,7 @@ from typing import Any
 import psutil
 
 from playground.lanes import Lane
-from playground.memory import shares_memory
+from playground.memory import on_a_card
 from playground.process import child_environment
 
 ARRAY_BYTES = 256 * 2**20  # STREAM: at least four times the last cache, 12 to 36 MB in an AI PC
@@ -60,8 +60,7 @@ def measure() -> dict[str, Any] | None:
 
 def share(bandwidth_gbs: float | None, copy: dict[str, Any] | None, lane: Lane) -> float | None:
     """What part of the roof a lane's decode reaches; None for a device with memory of its own."""
-    own_memory = lane.kind in ("CUDA", "XPU") or not (lane.runs_on_cpu or shares_memory(lane))
-    if bandwidth_gbs is None or not copy or own_memory:
+    if bandwidth_gbs is None or not copy or on_a_card(lane):
         return None
     return float(bandwidth_gbs / copy["copy_gbs"])
 

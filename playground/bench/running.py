@@ -52,6 +52,7 @@ def run(plan: Plan, arena: Arena, stop: threading.Event) -> Iterator[Step]:
     bench = _Bench(plan, arena, stop)
     hosts = [arena.hosts[lane] for lane in plan.lanes]
     for host in hosts:
+        host.unload()  # so that each load and each first run after it is seen
         host.join_run()
     try:
         bench.look_at_machine()
@@ -105,7 +106,7 @@ class _Bench:
 
     def look_at_machine(self) -> None:
         """Before anything is loaded, and while no run is under way."""
-        with self._arena.hosts.devices:
+        with self._arena.hosts.devices, models.paused():
             copy = roof.measure()
         self._machine = {
             "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -163,6 +164,7 @@ class _Bench:
         self._machine["power_source"] = asdict(sampler.power_source)
         if self._plan.mode == IN_TURN:
             self._idle_w = sampler.idle_watts(self._stop)
+            self._machine["idle_w"] = self._idle_w
         coming = turns(self._plan)
         last: tuple[Lane, ...] = ()
         while coming and not self._stop.is_set():

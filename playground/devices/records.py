@@ -10,7 +10,8 @@ class Device:
     """A device that an engine can use.
 
     name: "CPU", "GPU.0", "NPU", "DML.0", "CUDA.0", "XPU.0". luid (Windows): "0:58062", both halves
-    in decimal, as ONNX Runtime GenAI's DirectML option `luid` wants it.
+    in decimal, as ONNX Runtime GenAI's DirectML option `luid` wants it. own_memory_mb: what a GPU
+    has for itself, where that is told.
     """
 
     name: str
@@ -18,6 +19,7 @@ class Device:
     driver: str | None = None
     luid: str | None = None
     architecture: str | None = None
+    own_memory_mb: float | None = None
 
 
 @dataclass(frozen=True)

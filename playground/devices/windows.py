@@ -186,6 +186,7 @@ def adapters(registry: Registry) -> tuple[Device, ...]:
             full_name=str(entry.get("description", "n/a")),
             driver=_version(_number(entry.get("driverversion"))),
             luid=luid(_number(entry["adapterluid"])),
+            own_memory_mb=_megabytes(entry.get("dedicatedvideomemory")),
         )
         for index, entry in enumerate(usable)
     )
@@ -223,6 +224,10 @@ def luid(number: int) -> str:
 def _version(packed: int) -> str | None:
     """Four numbers of 16 bits."""
     return ".".join(str(packed >> shift & 0xFFFF) for shift in (48, 32, 16, 0)) if packed else None
+
+
+def _megabytes(value: Any) -> float | None:
+    return None if value is None else _number(value) / 1e6
 
 
 def _number(value: Any) -> int:

@@ -41,24 +41,30 @@ def mean(
     return sum(span * found for span, found in known) / covered
 
 
-def energy_j(samples: Sequence[Sample], begin: int, end: int, key: str = "") -> float | None:
-    """What the meters counted in begin..end; key: of the lane's GPU, if it runs on one."""
+def energy_j(
+    samples: Sequence[Sample], begin: int, end: int, key: str = "", *, card: bool = False
+) -> float | None:
+    """What the meters counted in begin..end. card: whether the lane runs on a GPU that is no part
+    of the package; key: of that."""
     seconds = (end - begin) / 1e9
     if seconds < SHORTEST_FOR_ENERGY_S:
         return None
-    watts = mean(samples, begin, end, lambda each: drawn(each.meters, key))
+    watts = mean(samples, begin, end, lambda each: drawn(each.meters, key, card=card))
     return None if watts is None else watts * seconds
 
 
-def drawn(meters: Sequence[Meter], key: str = "") -> float | None:
-    """Watts of the package and of all GPUs with a meter of their own; where the package cannot be
-    read, those of the GPU with that key alone."""
+def drawn(meters: Sequence[Meter], key: str = "", *, card: bool = False) -> float | None:
+    """Watts of the package and of all cards with a meter of their own; for a lane on a card, whose
+    own meter must be among them, also of that alone where the package cannot be read."""
     known = {each: each.watts for each in meters if each.watts is not None}
     package = [each for each in meters if each.covers == PACKAGE]
+    cards = [each for each in meters if each.covers != PACKAGE]
+    own = [each for each in cards if key and each.covers == key] or cards
+    if card and (len(own) != 1 or own[0] not in known):
+        return None
     if package and all(each in known for each in package):
         return sum(known.values())
-    own = [watts for each, watts in known.items() if key and each.covers == key]
-    return sum(own) if own else None
+    return known[own[0]] if card else None
 
 
 def proof(

@@ -17,6 +17,7 @@ NO_LIBRARY = (
     "NVIDIA's library libnvidia-ml.so.1 is missing. Install the driver's own "
     "(Debian: libnvidia-ml1, Ubuntu: libnvidia-compute, Fedora: nvidia-driver-cuda-libs)."
 )
+SAMPLING_NS = 1_200_000_000  # NVML samples each 1/6 to 1 s
 T = TypeVar("T")
 
 
@@ -69,7 +70,7 @@ class NvidiaGpu(GpuLoad):
     def __init__(self, device: Hardware, root: Path = Path("/"), library: Any = None) -> None:
         super().__init__(device, root)
         self._nvml = Nvml(library)
-        self._seen_us = 0
+        self._seen_us = self._seen_ns = 0
 
     def awake(self, moment: Moment) -> Gauge:
         nvml = self._nvml
@@ -100,7 +101,11 @@ class NvidiaGpu(GpuLoad):
             samples = []
         if here is None or samples is None:
             return {}
-        self._seen_us = max((each.timeStamp for each in samples), default=self._seen_us)
+        if samples:
+            self._seen_us = max(each.timeStamp for each in samples)
+            self._seen_ns = moment.ns
+        elif moment.ns - self._seen_ns < SAMPLING_NS:  # too soon to say that they were idle
+            return {}
         busy = {each.pid: each.smUtil for each in samples}
         running = {each.pid for each in here}
         return {

@@ -77,7 +77,7 @@ def asleep(folder: Path) -> bool:
     """Whether the kernel has suspended the device; asking does not wake it."""
     try:
         return text(folder / "power/runtime_status") == "suspended"
-    except FileNotFoundError:
+    except OSError:  # also: a Windows path may not have the colons of an address
         return False
 
 

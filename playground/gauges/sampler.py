@@ -16,7 +16,7 @@ from functools import cached_property
 
 from playground.gauges import means, power_source
 from playground.gauges.machine import Machine
-from playground.gauges.probes import Probes, of_this_machine
+from playground.gauges.probes import UNLISTED, Probes, of_this_machine, unreadable
 from playground.gauges.readings import Moment
 from playground.gauges.sample import Sample
 from playground.gauges.workers import Workers
@@ -111,7 +111,7 @@ class Sampler:
             probes = self._given or of_this_machine()
         except Exception:  # one driver's surprise must not cost CPU and memory
             log.exception("The gauges of GPU, NPU and power could not be set up")
-            probes = Probes()
+            probes = unreadable(UNLISTED)
         return Machine(), Workers(self._pids), probes
 
     def _run(self) -> None:

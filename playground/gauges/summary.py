@@ -90,7 +90,7 @@ def devices(
     """One row for each device, or one that says that there is none."""
     last = of(samples[-1]) if samples else ()
     return [device(samples, of, place) for place in range(len(last))] or [
-        {"percent": None, "reason": none}
+        {"percent": None, "reason": none if samples else UNREAD}
     ]
 
 

@@ -37,6 +37,7 @@ COLUMNS = (
     "bandwidth_gbs",
     "energy_j",
     "j_per_token",
+    "idle_w",
     "device_busy_pct",
     "device_proof",
     "error",

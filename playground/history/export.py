@@ -39,10 +39,11 @@ HEADINGS = {
     "bandwidth_gbs": "GB/s",
     "energy_j": "J",
     "j_per_token": "J/token",
+    "idle_w": "idle W",
     "device_busy_pct": "device busy %",
 }
 TEXTS = ("lane", "device_used", "device_name", "recipe", "library_version", "status")
-DIGITS = {"peak_rss_mb": 0, "device_busy_pct": 0, "load_s": 2, "j_per_token": 3}
+DIGITS = {"peak_rss_mb": 0, "device_busy_pct": 0, "load_s": 2, "j_per_token": 3, "idle_w": 1}
 
 
 def to_json(entries: Sequence[Entry]) -> str:

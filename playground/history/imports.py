@@ -26,6 +26,7 @@ NUMBERS = (
     "bandwidth_gbs",
     "energy_j",
     "j_per_token",
+    "idle_w",
     "device_busy_pct",
 )
 TEXTS = (

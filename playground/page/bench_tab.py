@@ -23,6 +23,7 @@ from playground.page.bench_job import Benching
 from playground.page.choices import Choices
 from playground.page.compare_tab import QUIET
 from playground.page.components import html
+from playground.page.history_export import MARK
 from playground.page.sessions import Sessions
 from playground.record import IN_TURN
 
@@ -151,7 +152,7 @@ class Bench:
             return next(
                 ((f"{each.name}.png", each.png) for each in charts if each.name == name), None
             )
-        makers = {"json": as_text, "csv": lambda found: to_csv([bare(found)])}
+        makers = {"json": as_text, "csv": lambda found: MARK + to_csv([bare(found)])}
         return (f"benchmark.{kind}", makers[kind](result).encode()) if kind in makers else None
 
     def plan(

@@ -117,7 +117,9 @@ def of_machine(told: Mapping[str, Any]) -> list[str]:
     named = [told.get("cpu"), memory, told.get("os"), when(told.get("measured_at"))]
     copy = (told.get("memory_copy") or {}).get("copy_gbs")
     copies = f"memory copies {number(copy, '.1f')} GB/s" if copy else None
-    powered = [*power(told.get("power_source") or {}), copies]
+    idle = told.get("idle_w")
+    idles = None if idle is None else f"idle before {idle:.1f} W"
+    powered = [*power(told.get("power_source") or {}), idles, copies]
     lines: list[list[Any]] = [named, powered, thermal(told)]
     return [" · ".join(map(str, filter(None, line))) for line in lines if any(line)]
 

@@ -144,15 +144,20 @@ class Compare:
         if not session.use_ticket():
             yield nothing(NEVER_BEGAN)
             return
-        try:
+
+        def begin() -> tuple[list[Lane], Run]:
             chosen = parse_all(names)[:MOST_COLUMNS]
-            model = self.choices.permit(model, chosen, request)
-            joining = [lane for lane in chosen if self.arena.hosts[lane].can_join(model)]
+            permitted = self.choices.permit(model, chosen, request)
+            joining = [lane for lane in chosen if self.arena.hosts[lane].can_join(permitted)]
             for lane in set(chosen) - set(joining):
-                self.arena.hosts[lane].want(model)
+                self.arena.hosts[lane].want(permitted)
             lanes, tokens = tuple(joining or chosen), whole(max_new_tokens)
-            asked = Request(prompt, lanes, mode, tokens, temperature, system, model)
-            run = self.benching.start_run(asked, keep=is_owner(request))
+            asked = Request(prompt, lanes, mode, tokens, temperature, system, permitted)
+            return chosen, self.benching.start_run(asked, keep=is_owner(request))
+
+        try:
+            chosen, run = await asyncio.to_thread(begin)  # it may wait for the devices to be known
+            model = run.request.model
         except PlaygroundError as error:
             session.run = None
             yield nothing(error)

@@ -12,10 +12,11 @@ from playground.history import Entry, to_csv, to_json, to_markdown
 
 Json = dict[str, Any]
 
-# Ending, and what makes the text. A spreadsheet knows UTF-8 by the mark at its beginning.
+MARK = "\ufeff"  # at the beginning of a file: a spreadsheet knows UTF-8 by it
+# Ending, and what makes the text.
 FORMATS: dict[str, tuple[str, Callable[[Sequence[Entry]], str]]] = {
     "json": ("json", to_json),
-    "csv": ("csv", lambda entries: "\ufeff" + to_csv(entries)),
+    "csv": ("csv", lambda entries: MARK + to_csv(entries)),
     "markdown": ("md", to_markdown),
 }
 _numbers = itertools.count(1)

@@ -97,6 +97,7 @@ def figures(record: Mapping[str, Any]) -> list[list[str]]:
         ["Memory", view.memory(record.get("peak_rss_mb"))],
         ["Weights read", told("bandwidth_gbs", ",.1f", "GB/s")],
         ["Energy", told("j_per_token", ",.2f", "J/token")],
+        ["Idle before", told("idle_w", ",.1f", "W")],
     ]
 
 

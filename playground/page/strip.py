@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from playground.gauges.fdinfo import SOURCE
 from playground.gauges.readings import Gauge, Meter
 from playground.gauges.sample import Sample
 from playground.gauges.sampler import PERIOD_S
@@ -60,7 +61,7 @@ def devices(
             return of(sample)[place].percent if place < len(of(sample)) else None
 
         name = label if len(latest) == 1 else f"{label} {place}"
-        about = f"{one.name}, {one.source}" if one.proxy else one.name
+        about = f"{one.name}, {one.source}" if one.proxy or one.source == SOURCE else one.name
         yield gauge(name, samples, read, about, f"{one.name}: {one.reason}")
 
 

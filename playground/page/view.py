@@ -5,7 +5,7 @@ All of it reaches the browser as JSON and is put there as text, never as HTML.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from playground.gauges.sample import Sample
 from playground.hosts import Host
 from playground.lanes import Lane, gauge_key
 from playground.record import LaneRun
-from playground.terminal import number
+from playground.terminal import number, proof
 
 NA = "n/a"
 STATES = {
@@ -107,16 +107,6 @@ def load(lane: Lane, sample: Sample) -> float | None:
     key = gauge_key(lane)
     own = means.gpu_percent(sample.gpus, lane.name, key)
     return means.whole_gpu(sample.gpus, key) if own is None else own
-
-
-def proof(shown: Mapping[str, Any]) -> str:
-    """Which device did the work, and what it cost: "NPU 93 % busy during this answer · 0.42 J/token
-    (12.3 W, idle 4.1 W)"."""
-    parts = [shown["proof"]] if shown.get("proof") else []
-    if shown.get("j_per_token") is not None:
-        idle = "" if shown["idle_w"] is None else f", idle {shown['idle_w']:.1f} W"
-        parts.append(f"{shown['j_per_token']:.2f} J/token ({shown['energy_j']:.1f} J{idle})")
-    return " · ".join(parts)
 
 
 def percent(value: float | None) -> str:
