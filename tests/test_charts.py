@@ -172,10 +172,10 @@ def test_a_lane_looks_the_same_in_all_charts_and_not_only_by_colour() -> None:
             assert theme.lanes[2] not in svg
 
 
-NASTY = "]]> --> <script>alert(1)</script> & \0\x1b[2J\ud800 $\\frac{1}{0}$ \\\n今天 🦙"
+NASTY = "]]> --> <!-- %s {0} <script>alert(1)</script> & \0\x1b[2J\ud800 $\\frac{1}{0}$ \\\n今天 🦙"
 
 
-@pytest.mark.parametrize("text", [NASTY, "$x^2$", "%s {0}", "<!--", "a" * 300, "-" * 90])
+@pytest.mark.parametrize("text", [NASTY, "$x^2$", "a" * 300])
 def test_texts_of_a_result_stay_texts(text: str) -> None:
     lane = {"lane": f"fake:CPU:{text}", "device_name": text, "library_version": text}
     found = measured({**row(), **lane}, model=text)
@@ -184,7 +184,7 @@ def test_texts_of_a_result_stay_texts(text: str) -> None:
         svg = charts.svg(found, name)
         tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(svg).iter()}
         assert "script" not in tags and "image" not in tags
-        assert charts.png(found, name)
+    assert charts.png(found, charts.SPEED)
     if text == "$x^2$":
         assert any("fake:CPU:$x^2$" in each for each in words(svg))
 
@@ -225,8 +225,10 @@ def test_threads_may_draw_at_once() -> None:
         assert list(pool.map(lambda call: charts.svg(found, *call), calls)) == alone
 
 
-@pytest.mark.parametrize("lanes", [1, 6, 13])
-@pytest.mark.parametrize("lengths", [[1], [32, 33, 34], [2**place for place in range(1, 21)]])
+@pytest.mark.parametrize(
+    ("lanes", "lengths"),
+    [(1, [1]), (6, [32, 33, 34]), (13, [2**place for place in range(1, 21)])],
+)
 def test_any_number_of_lanes_and_lengths_can_be_drawn(lanes: int, lengths: list[int]) -> None:
     rows = [row(f"fake:CPU:{lane}", each) for lane in range(lanes) for each in lengths]
     for name in names(measured(*rows)):
@@ -242,9 +244,10 @@ def test_odd_values_in_a_file_from_elsewhere_break_nothing(odd: Any) -> None:
     rows += [row(CPU, runs=odd), row("fake:CPU:a", runs=[odd, {"t_ns": odd}, {"t_ns": [odd] * 3}])]
     found = measured(*rows)
     found["settings"].update(runs=odd, new_tokens=odd)
-    for machine in (odd, {"threads": odd, "memory_gb": odd, "memory_copy": odd, "cpu": odd}):
-        for name in names({**found, "machine": machine}):
-            assert charts.svg({**found, "machine": machine}, name)
+    found["machine"] = {"threads": odd, "memory_gb": odd, "memory_copy": odd, "cpu": odd}
+    for name in names(found):
+        assert charts.svg(found, name)
+    assert charts.svg({**found, "machine": odd}, charts.SPEED)
 
 
 def test_no_picture_no_matplotlib() -> None:
