@@ -47,8 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.trust_remote_code:
         os.environ["AIPC_TRUST_REMOTE_CODE"] = "1"  # the workers and converters inherit it
     # After the arguments, so that --help and a wrong call answer at once.
-    from playground import cli, models, terminal
+    from playground import cli, models
     from playground.arena import Arena
+    from playground.cli import render as terminal
     from playground.errors import PlaygroundError
     from playground.history import History
     from playground.page import layout, serve

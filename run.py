@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from environments import OVERRIDES, ROOT, Environment, capture, pinned, say, works
+from setup.environment import OVERRIDES, ROOT, Environment, capture, pinned, say, works
 
 HELP = """\
 python run.py [OPTIONS]       set everything up in .venv when needed, then start the playground
@@ -131,7 +131,7 @@ def check_import() -> None:
 def set_up_npu(needed: bool) -> bool:
     """The same for `.venv-npu`. Where this machine cannot have it, a sentence says why, and that
     is the end when it is `needed`."""
-    import setup_npu  # here: its syntax is newer than 3.6
+    from setup import npu as setup_npu  # here: its syntax is newer than 3.6
 
     try:
         return setup_npu.set_up()

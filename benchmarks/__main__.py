@@ -11,8 +11,8 @@ from rich.table import Table
 
 from benchmarks import gauges, overhead, startup, watched
 from benchmarks.pairs import Row
-from playground import terminal
 from playground.arena import Arena
+from playground.cli import render as terminal
 
 LANES = ("openvino-genai:CPU:int8", "onnx-genai:CPU:int4")
 

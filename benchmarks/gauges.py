@@ -9,7 +9,7 @@ import psutil
 
 from benchmarks.pairs import Row
 from playground.arena import Arena
-from playground.lanes import parse
+from playground.lanes.lane import parse
 
 SECONDS = 30
 WORKERS = 4

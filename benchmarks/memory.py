@@ -1,6 +1,6 @@
-"""`python -m benchmarks.memory [--model M] [--lanes A,B]`: what `playground.memory` estimates and
-what a worker then has. Its figures for a new version of an engine are found with this, on models of
-several sizes: the larger ones tell the share of the weights, the smallest one the rest."""
+"""`python -m benchmarks.memory [--model M] [--lanes A,B]`: what `playground.lanes.memory` estimates
+and what a worker then has. Its figures for a new version of an engine are found with this, on
+models of several sizes: the larger ones tell the share of the weights, the smallest the rest."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from backends.base import Options
-from playground import lanes, memory, models, terminal
-from playground.hosts import Host, Hosts
-from playground.lanes import Lane
-from playground.process import Worker
-from playground.tokenizer_cache import tokenizer_of
+from playground import models
+from playground.cli import render as terminal
+from playground.lanes import lane as lanes
+from playground.lanes import memory
+from playground.lanes.host import Host, Hosts
+from playground.lanes.lane import Lane
+from playground.lanes.tokenizers import tokenizer_of
+from playground.workers.process import Worker
 
 LOOK_S = 0.02
 TEXT = "The brown fox asked the grey heron what the river had told it about the rain. "

@@ -10,10 +10,10 @@ import psutil
 
 from benchmarks.pairs import Bare, Row, ratio
 from playground.arena import Arena
-from playground.hosts import tokenizer_of
-from playground.lanes import Lane, parse
+from playground.lanes.host import tokenizer_of
+from playground.lanes.lane import Lane, parse
 from playground.models import DEFAULT_MODEL, lane_folder
-from playground.record import Request
+from playground.runs.lane_run import Request
 
 PROMPT = "Write a long story about a lighthouse keeper who finds a map."
 TOKENS = 256

@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import median
 from types import TracebackType
 
-from playground.metrics import decode_tps
-from playground.process import ROOT, child_environment
+from playground.runs.metrics import decode_tps
+from playground.workers.process import ROOT, child_environment
 
 
 @dataclass(frozen=True)

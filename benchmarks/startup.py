@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.pairs import Row, ratio
 from benchmarks.watched import wait_for
-from playground.process import ROOT, child_environment
+from playground.workers.process import ROOT, child_environment
 
 THREE_LINES = """import gradio as gr
 with gr.Blocks() as demo: gr.Textbox()

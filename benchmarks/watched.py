@@ -18,10 +18,10 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.overhead import PROMPT, TOKENS
 from benchmarks.pairs import Bare, Row, ratio
-from playground.hosts import tokenizer_of
-from playground.lanes import parse
+from playground.lanes.host import tokenizer_of
+from playground.lanes.lane import parse
 from playground.models import DEFAULT_MODEL, lane_folder
-from playground.process import ROOT, child_environment
+from playground.workers.process import ROOT, child_environment
 
 REPLAYED = ["fake:CPU:30tps", "fake:CPU:030tps", "fake:CPU:0030tps"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")

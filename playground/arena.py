@@ -19,11 +19,11 @@ from playground.gauges.probes import Probes
 from playground.gauges.sample import Sample
 from playground.gauges.sampler import Sampler
 from playground.history import BENCH, RUN, History, Keeper
-from playground.hosts import Hosts, tokenizer_of
-from playground.lanes import Lane
-from playground.memory import NotEnoughMemory
+from playground.lanes.host import Hosts, tokenizer_of
+from playground.lanes.lane import Lane
+from playground.lanes.memory import NotEnoughMemory
 from playground.prompt import Tokenizer
-from playground.record import IN_TURN, TOGETHER, LaneRun, Request
+from playground.runs.lane_run import IN_TURN, TOGETHER, LaneRun, Request
 
 SETTLE_S = 0.5  # between lanes in turn: thread pools of the last engine stop spinning
 STATES_HZ = 8

@@ -11,7 +11,7 @@ import pytest
 from backends import ENGINES, Engine, Reads
 from playground import models
 from playground.arena import Arena
-from playground.lanes import Lane, default_lanes
+from playground.lanes.lane import Lane, default_lanes
 
 
 @pytest.fixture(scope="session")
@@ -66,11 +66,11 @@ def arena(empty_home: Path) -> Iterator[Arena]:
 
 @pytest.fixture
 def misbehaving(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Lane]:
-    """`misbehaving("Hangs")` is a lane on that backend of tests.misbehaving."""
+    """`misbehaving("Hangs")` is a lane on that backend of tests.support.misbehaving."""
 
     def lane(name: str) -> Lane:
         engine = Engine(
-            name, f"tests.misbehaving:{name}", "", "", {"CPU": Reads("none", ("none",))}
+            name, f"tests.support.misbehaving:{name}", "", "", {"CPU": Reads("none", ("none",))}
         )
         monkeypatch.setitem(ENGINES, name.lower(), engine)
         return Lane(name.lower(), "CPU", "none")

@@ -19,8 +19,8 @@ import httpx
 import pytest
 from gradio_client import Client
 
-from playground.lanes import default_lanes
-from playground.process import ROOT
+from playground.lanes.lane import default_lanes
+from playground.workers.process import ROOT
 
 APP = ("app.py", "--no-browser")
 DEVICES_UNKNOWN = """

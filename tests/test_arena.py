@@ -13,8 +13,8 @@ import pytest
 from backends.fake import TEXT
 from playground.arena import Arena, Run
 from playground.errors import BadInput
-from playground.lanes import Lane, parse, parse_all
-from playground.record import IN_TURN, TOGETHER, Request
+from playground.lanes.lane import Lane, parse, parse_all
+from playground.runs.lane_run import IN_TURN, TOGETHER, Request
 
 RECORD = [
     "lane",

@@ -21,7 +21,7 @@ from tokenizers.trainers import BpeTrainer
 from playground.errors import BadInput, PreparationError
 from playground.prompt import ByteTokenizer, ChatTokenizer
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "support" / "templates"
 SENTENCES = [
     "What is the capital of France? The capital of France is Paris.",
     "You are a helpful assistant. Answer in one sentence, please.",

@@ -17,11 +17,11 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from playground import npu_environment
+from playground.workers import npu_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.11", "3.12", "3.13")
-READ_BY_ANY = ("run.py", "environments.py")  # before the version is looked at
+READ_BY_ANY = ("run.py", "setup/environment.py")  # before the version is looked at
 
 
 class Commands:
@@ -52,8 +52,9 @@ class Commands:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of run.py with small requirement files and an app that prints its arguments."""
-    for name in (*READ_BY_ANY, "setup_npu.py"):
-        shutil.copy(ROOT / name, tmp_path)
+    for name in (*READ_BY_ANY, "setup/__init__.py", "setup/npu.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "requirements.txt").write_text("torch==2.13.0\n", encoding="utf-8")
     (tmp_path / "requirements-dev.txt").write_text("-r requirements.txt\n", encoding="utf-8")
     (tmp_path / "requirements-npu.txt").write_text("torch==2.12.1\n", encoding="utf-8")
@@ -68,7 +69,7 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     venv.create(project / ".venv", symlinks=os.name != "nt")
     monkeypatch.syspath_prepend(project)
     monkeypatch.setattr(npu_environment, "ROOT", project)
-    for name in ("run", "environments", "setup_npu"):
+    for name in ("run", "setup", "setup.environment", "setup.npu"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     module = importlib.import_module("run")
     module.VENV.uv.touch()
@@ -81,7 +82,7 @@ def commands(run: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Commands:
     recorder = Commands()
     monkeypatch.setattr(subprocess, "call", recorder.call)
     monkeypatch.setattr(subprocess, "run", recorder.run)
-    monkeypatch.setattr("environments.wants_cpu_torch", lambda: True)
+    monkeypatch.setattr("setup.environment.wants_cpu_torch", lambda: True)
     return recorder
 
 
@@ -318,7 +319,7 @@ def test_cpu_torch_is_chosen_on_linux_without_nvidia(
     monkeypatch.setattr(shutil, "which", lambda name: nvidia)
     if Path("/proc/driver/nvidia").exists():
         wanted = False
-    assert importlib.import_module("environments").wants_cpu_torch() is wanted
+    assert importlib.import_module("setup.environment").wants_cpu_torch() is wanted
 
 
 SYSTEMS = ["x86_64-pc-windows-msvc", "x86_64-unknown-linux-gnu"]
@@ -362,8 +363,8 @@ def resolve(requirements: str, system: str, python: str) -> set[str]:
 
 @pytest.fixture
 def npu(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """setup_npu on an x86-64 Linux with g++ and Python 3.11, where a build succeeds at once."""
-    module = importlib.import_module("setup_npu")
+    """setup/npu.py on an x86-64 Linux with g++ and Python 3.11, where a build succeeds at once."""
+    module = importlib.import_module("setup.npu")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(sys, "version_info", (3, 11, 9))
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
@@ -394,7 +395,7 @@ def test_the_npu_library_is_set_up_once(
     assert commands.seen == []
 
 
-@pytest.mark.parametrize("name", ["requirements-npu.txt", "setup_npu.py"])
+@pytest.mark.parametrize("name", ["requirements-npu.txt", "setup/npu.py"])
 def test_what_it_was_made_from_has_changed_so_it_is_made_again(npu: ModuleType, name: str) -> None:
     assert npu.set_up() is True
     with (npu_environment.ROOT / name).open("a", encoding="utf-8") as file:

@@ -14,8 +14,8 @@ from playground import devices, doctor
 from playground.doctor import machine as of_report
 from playground.doctor import packages
 from playground.doctor.scrub import of_this_machine
-from playground.home import home
-from playground.lanes import Lane
+from playground.lanes.lane import Lane
+from playground.paths import home
 
 CPUS = Path("sys/devices/system/cpu")
 

@@ -8,10 +8,10 @@ from typing import Any
 from playground import models
 from playground.arena import LEAST_ANSWER
 from playground.errors import BadInput
-from playground.lanes import Lane
+from playground.lanes.lane import Lane
+from playground.lanes.tokenizers import tokenizer_of
 from playground.prompt import Tokenizer
-from playground.record import IN_TURN, MOST_NEW_TOKENS, TOGETHER
-from playground.tokenizer_cache import tokenizer_of
+from playground.runs.lane_run import IN_TURN, MOST_NEW_TOKENS, TOGETHER
 
 PROMPT_TOKENS = (32, 256, 512, 1024)
 NEW_TOKENS, RUNS, WARMUP = 128, 3, 1

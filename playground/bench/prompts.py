@@ -9,7 +9,7 @@ import tokenizers
 
 from playground import models
 from playground.errors import PreparationError
-from playground.lanes import Lane
+from playground.lanes.lane import Lane
 from playground.prompt import Tokenizer
 
 # Plain prose, so that a model goes on with prose; it is repeated for the longer prompts.

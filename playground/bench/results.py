@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from playground import metrics
 from playground.bench import roof
 from playground.bench.statistics import MEASURED, Figures, Summary, summary
 from playground.errors import PlaygroundError
-from playground.record import LaneRun
+from playground.runs import metrics
+from playground.runs.lane_run import LaneRun
 
 Json = dict[str, Any]
 

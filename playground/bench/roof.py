@@ -25,9 +25,9 @@ from typing import Any
 
 import psutil
 
-from playground.lanes import Lane
-from playground.memory import on_a_card
-from playground.process import child_environment
+from playground.lanes.lane import Lane
+from playground.lanes.memory import on_a_card
+from playground.workers.process import child_environment
 
 ARRAY_BYTES = 256 * 2**20  # STREAM: at least four times the last cache, 12 to 36 MB in an AI PC
 OF_FREE = 8  # an array is at most this part of the free memory

@@ -19,10 +19,10 @@ from playground.bench.prompts import TEXT, Prompts, prompts_of
 from playground.bench.results import Row
 from playground.bench.schedule import Pace, Turn, turns
 from playground.errors import BadInput, PlaygroundError
-from playground.lanes import Lane
+from playground.lanes.lane import Lane
+from playground.lanes.tokenizers import tokenizer_of
 from playground.models import Stage
-from playground.record import IN_TURN, LaneRun, Request
-from playground.tokenizer_cache import tokenizer_of
+from playground.runs.lane_run import IN_TURN, LaneRun, Request
 
 log = logging.getLogger(__name__)
 

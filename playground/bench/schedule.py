@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from playground.bench.plan import Plan
-from playground.lanes import Lane
-from playground.record import TOGETHER
+from playground.lanes.lane import Lane
+from playground.runs.lane_run import TOGETHER
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import floor
 
-from playground import metrics
+from playground.runs import metrics
 
 MEASURED = ("peak_rss_mb", "energy_j", "device_busy_pct")  # once a run, not from its times
 FIGURES = (*metrics.FIGURES, "bandwidth_gbs", "j_per_token", *MEASURED)

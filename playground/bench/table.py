@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from playground.terminal import number
+from playground.formatting import number
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
@@ -23,10 +23,3 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         "n/a" if roof is None else f"{100 * roof:.0f} %",
         number(row["load_s"], ".1f"),
     ]
-
-
-def time_left(seconds: float | None) -> str:
-    """ "3 min left"."""
-    if seconds is None:
-        return ""
-    return f"{seconds:.0f} s left" if seconds < 99.5 else f"{seconds / 60:.0f} min left"

@@ -9,7 +9,7 @@ from typing import Any
 
 from playground.charts.view import Bar, Key, View, bar, bars, mapping, number
 from playground.history.compare import sharing
-from playground.metrics import MS
+from playground.runs.metrics import MS
 
 LATENCY, SPEED, TTFT, ENERGY = "latency", "tokens-per-second", "ttft", "j-per-token"
 ALONG, SHARING, ROOF = "along-the-answer", "sharing", "memory-roof"

@@ -14,8 +14,8 @@ from typing import Any
 from playground.gauges.power_source import PowerSource
 from playground.history.columns import energy_of_a_token
 from playground.history.entry import BENCH, Entry, bare
-from playground.models.hub_files import parse_id
-from playground.record import IN_TURN
+from playground.models.hub.files import parse_id
+from playground.runs.lane_run import IN_TURN
 
 Json = Mapping[str, Any]
 LONGEST_NAME = 48  # characters of a lane

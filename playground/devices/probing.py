@@ -17,11 +17,11 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-from playground import npu_environment
 from playground.devices import windows
 from playground.devices.hardware import directml_adapters, hardware
 from playground.devices.records import Device, Found, Hardware
-from playground.life import exit_text, kill_tree
+from playground.workers import npu_environment
+from playground.workers.liveness import exit_text, kill_tree
 
 PATIENCE_S = 60.0  # a first import after an installation can take half of that on Windows
 PLUGINS = ("CPU", "GPU", "NPU")

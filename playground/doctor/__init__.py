@@ -7,19 +7,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from playground import devices, lanes, models
+from playground import devices, models
 from playground.doctor import machine, packages
 from playground.doctor.scrub import of_this_machine
 from playground.doctor.text import markdown
 from playground.gauges import summary
-from playground.home import home
+from playground.lanes import lane as lanes
+from playground.paths import ROOT, home
 
 __all__ = ["markdown", "report"]
 
-ROOT = Path(__file__).resolve().parents[2]
 GAUGES_S = 1.5
 Row = dict[str, Any]
 

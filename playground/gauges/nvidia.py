@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from playground.devices import Hardware
-from playground.gauges.pci import MEASURING, GpuLoad, GpuPower
+from playground.gauges.linux.pci import MEASURING, GpuLoad, GpuPower
 from playground.gauges.readings import Gauge, Growth, Meter, Moment
 
 NO_LOAD = "NVML tells no load of this GPU: its driver or its kind does not support it."

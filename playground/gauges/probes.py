@@ -10,7 +10,7 @@ from typing import Generic
 
 from playground import devices
 from playground.devices import Hardware
-from playground.gauges.pci import Silent
+from playground.gauges.linux.pci import Silent
 from playground.gauges.readings import (
     Gauge,
     LoadProbe,

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from playground.gauges import means, power_source
-from playground.gauges.machine import Machine
+from playground.gauges import aggregate as means
+from playground.gauges import power_source
 from playground.gauges.probes import UNLISTED, Probes, of_this_machine, unreadable
 from playground.gauges.readings import Moment
 from playground.gauges.sample import Sample
+from playground.gauges.system import Machine
 from playground.gauges.workers import Workers
 
 PERIOD_S = 1.0

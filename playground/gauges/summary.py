@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from playground.errors import PlaygroundError
-from playground.gauges.means import worker_percent
+from playground.gauges.aggregate import worker_percent
 from playground.gauges.readings import Gauge, Meter
 from playground.gauges.sample import Sample
 from playground.gauges.sampler import Sampler

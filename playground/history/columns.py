@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from playground.history.entry import Entry
-from playground.metrics import j_per_token
+from playground.runs.metrics import j_per_token
 
 # The names of the record in design.md, after those of the entry that it is part of.
 COLUMNS = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from playground.history.columns import rows
 from playground.history.entry import BENCH, Entry
-from playground.record import IN_TURN, TOGETHER
+from playground.runs.lane_run import IN_TURN, TOGETHER
 
 FIGURES = (
     "new_tokens",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from playground.record import TOGETHER
+from playground.runs.lane_run import TOGETHER
 
 RUN, BENCH = "run", "bench"
 ROWS = {RUN: "lanes", BENCH: "results"}  # where a result keeps its records

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from playground.errors import PlaygroundError
 from playground.history.damage import DAMAGED, set_aside
 from playground.history.entry import Entry, Summary
-from playground.home import home
+from playground.paths import home
 
 VERSION = 1
 BUSY_S = 30.0  # how long a call waits for its turn; one takes milliseconds

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from playground.errors import BadInput
-from playground.home import home
-from playground.models.hub import Remote, parse_id
+from playground.models.hub.client import Remote, parse_id
+from playground.paths import home
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import runpy
 import sys
 import threading
 
-from playground.worker import UNWANTED
+from playground.workers.worker import UNWANTED
 
 
 def end_with_parent() -> None:

@@ -16,11 +16,11 @@ from typing import TextIO
 
 import psutil
 
-from playground.life import kill_tree, tree
 from playground.models.stage import raise_if_set
 from playground.models.windows_job import end_with_us
+from playground.paths import ROOT
+from playground.workers.liveness import kill_tree, tree
 
-PROJECT = Path(__file__).resolve().parents[2]
 KEPT_LINES = 60
 
 _guard = threading.RLock()
@@ -44,7 +44,7 @@ def environment(scratch: Path) -> dict[str, str]:
     """The user's own, with hubs and telemetry off and everything temporary inside `scratch`."""
     temporary = scratch / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {
         **os.environ,
         "PYTHONPATH": path,

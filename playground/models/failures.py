@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from playground.errors import PreparationError
+from playground.formatting import file_size
 from playground.models.children import Ended
 
 _FULL = re.compile(
@@ -36,8 +37,8 @@ _GGUF = {  # how the last line of from_gguf.py begins, and what to do then
 def disk_full(folder: Path, needed: int, what: str, setting: str = "AIPC_HOME") -> PreparationError:
     """With figures, so that a person knows how much to clear. setting: what moves the folder."""
     return PreparationError(
-        f"The disk is full: {size_text(free_bytes(folder))} free at {folder}, "
-        f"about {size_text(needed)} needed to make {what}.",
+        f"The disk is full: {file_size(free_bytes(folder))} free at {folder}, "
+        f"about {file_size(needed)} needed to make {what}.",
         f"Free some space, or set {setting} to a folder on another disk, then start again.",
     )
 
@@ -85,13 +86,6 @@ def from_os(error: OSError, folder: Path, needed: int, what: str) -> Preparation
         f"Making {what} failed: {reason} ({error.filename or folder}).",
         "Check that the data folder can be written, or set AIPC_HOME to another one.",
     )
-
-
-def size_text(size: int) -> str:
-    """ "2.3 GB"."""
-    if size < 1e6:
-        return f"{size / 1e3:.0f} kB" if size >= 1e3 else f"{size} bytes"
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def free_bytes(folder: Path) -> int:

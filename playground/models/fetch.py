@@ -15,7 +15,7 @@ from pathlib import Path
 from playground.errors import PreparationError
 from playground.models import children
 from playground.models.catalogue import Preset
-from playground.models.hub import Progress
+from playground.models.hub.client import Progress
 from playground.models.stage import Report, Stage, raise_if_set
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")

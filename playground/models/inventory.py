@@ -11,11 +11,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from playground.errors import BadInput, PreparationError
-from playground.home import home
-from playground.models import catalogue, folders, uncache
+from playground.models import catalogue, folders
 from playground.models.catalogue import PRESETS, TOKENIZER
 from playground.models.folders import Manifest
+from playground.models.hub import uncache
 from playground.models.making import source_mark
+from playground.paths import home
 
 
 @dataclass(frozen=True)

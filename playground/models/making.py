@@ -13,13 +13,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from playground.errors import PreparationError
-from playground.home import home
-from playground.models import catalogue, children, convert, failures, folders, hub, space
+from playground.models import catalogue, children, convert, failures, folders, space
 from playground.models.catalogue import TOKENIZER, Source
 from playground.models.fetch import fetch
 from playground.models.folders import Manifest
-from playground.models.hub import Remote
+from playground.models.hub import client as hub
+from playground.models.hub.client import Remote
 from playground.models.stage import Report, Stage, raise_if_set
+from playground.paths import home
 
 _POLL = 0.2
 _one_at_a_time = threading.Lock()  # conversions are memory-hungry
@@ -98,7 +99,7 @@ class Making:
         if self.source.preset:
             file = fetch(self.source.preset, self.part, self.log, self.report, self.cancel)
         self.report(Stage("convert", None, "GGUF to Hugging Face"))
-        self._run(["playground.models.from_gguf", str(file), str(made)])
+        self._run(["playground.models.gguf.convert", str(file), str(made)])
         if self.source.preset and file:
             file.unlink()
 

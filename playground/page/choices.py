@@ -10,12 +10,13 @@ from pathlib import Path
 import gradio as gr
 
 from backends import ENGINES
-from playground import devices, lanes, models
+from playground import devices, models
 from playground.errors import BadInput, PlaygroundError
-from playground.hosts import Hosts
-from playground.lanes import Lane
-from playground.page import view
+from playground.lanes import lane as lanes
+from playground.lanes.host import Hosts
+from playground.lanes.lane import Lane
 from playground.page.access import is_owner
+from playground.page.compare import view
 
 PATIENCE_S = 10.0  # for the devices, before the first lanes are taken on the CPU
 LOOK_S = 0.05

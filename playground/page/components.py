@@ -7,15 +7,15 @@ from typing import Any
 
 import gradio as gr
 
-HERE = Path(__file__).parent
+STATIC = Path(__file__).parent / "static"
 
 
 def html(name: str, value: Any, elem_id: str | None = None) -> gr.HTML:
     """A component of its own markup and script, which shows a JSON value."""
     return gr.HTML(
         value,
-        html_template=read(f"{name}.html"),
-        js_on_load=read("dom.js") + read(f"{name}.js"),
+        html_template=read(f"{name}/{name}.html"),
+        js_on_load=read("dom.js") + read(f"{name}/{name}.js"),
         apply_default_css=False,
         elem_id=elem_id,
         elem_classes=f"{name}-host",
@@ -23,4 +23,4 @@ def html(name: str, value: Any, elem_id: str | None = None) -> gr.HTML:
 
 
 def read(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
+    return (STATIC / name).read_text(encoding="utf-8")

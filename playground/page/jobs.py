@@ -14,12 +14,12 @@ from typing import Any
 
 from playground import devices, models
 from playground.errors import BadInput, PlaygroundError
-from playground.home import home
-from playground.lanes import Lane
-from playground.life import kill_tree
+from playground.lanes.lane import Lane
 from playground.models import Stage
-from playground.page import view
-from playground.process import ROOT
+from playground.page.compare import view
+from playground.paths import home
+from playground.workers.liveness import kill_tree
+from playground.workers.process import ROOT
 
 IDLE, WORKING, DONE, FAILED, CANCELLED = "idle", "working", "done", "failed", "cancelled"
 UNEXPECTED = "It failed: {!r}. Details are in the log."

@@ -8,17 +8,21 @@ from typing import Any
 import gradio as gr
 
 from playground.arena import Arena
-from playground.lanes import Lane
-from playground.page import bench_tab, compare_tab, history_tab, machine_tab, models_tab
-from playground.page.bench_job import Benching
-from playground.page.bench_tab import Bench
+from playground.lanes.lane import Lane
+from playground.page.benchmark import tab as bench_tab
+from playground.page.benchmark.job import Benching
+from playground.page.benchmark.tab import Bench
 from playground.page.choices import Choices
-from playground.page.compare import Compare
-from playground.page.compare_tab import QUIET
+from playground.page.compare import tab as compare_tab
+from playground.page.compare.handlers import Compare
+from playground.page.compare.tab import QUIET
 from playground.page.components import html
-from playground.page.history_tab import Kept
-from playground.page.machine_tab import Machine
-from playground.page.models_tab import Models
+from playground.page.history import tab as history_tab
+from playground.page.history.tab import Kept
+from playground.page.machine import tab as machine_tab
+from playground.page.machine.tab import Machine
+from playground.page.models import tab as models_tab
+from playground.page.models.tab import Models
 
 
 class Tabs:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,8 +15,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from playground.errors import BadInput, PlaygroundError
-from playground.home import home
 from playground.page.access import LOOPBACK
+from playground.page.components import STATIC
+from playground.paths import home
 
 # Gradio's own scripts need inline and eval. Pictures, fonts and requests come from us alone, so
 # nothing a model writes can load or send anything.
@@ -26,8 +26,8 @@ POLICY = (
     "form-action 'none'; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
 SHARE_HOSTS = ["*.gradio.live"]
-STYLES = ("style.css", "tabs.css", "bench.css", "history.css")
-CSS = [Path(__file__).parent / name for name in STYLES]
+STYLES = ("base.css", "tabs.css", "benchmark/benchmark.css", "history/history.css")
+CSS = [STATIC / name for name in STYLES]
 
 
 class ContentPolicy:

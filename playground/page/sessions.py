@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from playground.arena import Run
 from playground.history import Entry
-from playground.lanes import Lane
+from playground.lanes.lane import Lane
 
 MOST_SESSIONS = 256
 PAGE = 20  # of the history, at first and with each press of More

@@ -1,0 +1,62 @@
+"""How far a preparation is, on stderr: a live line on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import rich.progress
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from playground.cli.render import StageLines, stage_text
+from playground.lanes.lane import Lane
+from playground.models import Stage
+
+
+class Progress:
+    """Shows stages; `say` prints a line that stays."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._lines = StageLines()
+        self._live = rich.progress.Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(20),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task: tuple[str, str, TaskID] | None = None  # lane, stage, rich's id of it
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        self._clear()
+        self._console.print(Text(text), soft_wrap=True)
+
+    def show(self, lane: Lane, stage: Stage) -> None:
+        if not self._console.is_terminal:
+            self._lines.show(lane, stage)
+            return
+        if self._task is None or self._task[:2] != (lane.name, stage.name):
+            self._clear()
+            self._task = lane.name, stage.name, self._live.add_task("", total=None)
+        self._live.update(
+            self._task[2],
+            description=f"{lane.name}: {stage_text(stage)}",
+            total=None if stage.fraction is None else 1.0,
+            completed=stage.fraction or 0.0,
+        )
+
+    def _clear(self) -> None:
+        if self._task:
+            self._live.remove_task(self._task[2])
+            self._live.refresh()
+            self._task = None

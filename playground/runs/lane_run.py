@@ -1,0 +1,278 @@
+"""What is asked (Request) and what one lane answers (LaneRun), with its record for JSON."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backends.base import Options
+from playground import models
+from playground.errors import BadInput, PlaygroundError, PreparationError, Unavailable
+from playground.gauges import aggregate as means
+from playground.gauges.sample import Sample
+from playground.lanes.host import Host
+from playground.lanes.lane import Lane, gauge_key
+from playground.lanes.memory import on_a_card
+from playground.prompt import Tokenizer
+from playground.runs import metrics
+
+TOGETHER, IN_TURN = "together", "in-turn"
+MOST_NEW_TOKENS = 32_768
+MOST_CHARACTERS = 1_000_000
+FINAL = ("ok", "error", "unavailable", "stopped")
+LOOK_AT_MEMORY_S = 0.25
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt for some lanes. Raises BadInput when it cannot be run as it is."""
+
+    prompt: str
+    lanes: tuple[Lane, ...]
+    mode: str = TOGETHER
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    system: str = ""
+    model: str = models.DEFAULT_MODEL
+    ignore_eos: bool = False  # go on to max_new_tokens, so that lanes make the same count
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prompt, str) or not isinstance(self.system, str):
+            raise BadInput("The prompt is not a text.", "Send text.")
+        if not self.prompt.strip():
+            raise BadInput("The prompt is empty.", "Write a question or a task.")
+        if len(self.prompt) + len(self.system) > MOST_CHARACTERS:
+            raise BadInput(
+                f"The prompt has more than {MOST_CHARACTERS:,} characters.", "Shorten it."
+            )
+        if self.mode not in (TOGETHER, IN_TURN):
+            raise BadInput(f"There is no mode “{self.mode}”.", f"Choose {TOGETHER} or {IN_TURN}.")
+        tokens = self.max_new_tokens
+        if type(tokens) is not int or not 1 <= tokens <= MOST_NEW_TOKENS:
+            raise BadInput(
+                f"max_new_tokens cannot be {tokens}.",
+                f"Give a whole number from 1 to {MOST_NEW_TOKENS:,}.",
+            )
+        if not isinstance(self.temperature, int | float) or not 0 <= self.temperature <= 2:
+            raise BadInput(
+                f"The temperature cannot be {self.temperature}.",
+                "Give a number from 0 (greedy) to 2.",
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """All that is needed to ask the same again, as JSON."""
+        return {**vars(self), "lanes": [lane.name for lane in self.lanes]}
+
+
+class LaneRun:
+    """One lane's part in a run: filled by the lane's thread, read by whoever shows it."""
+
+    def __init__(self, request: Request, host: Host) -> None:
+        self.host = host
+        self.lane = host.lane
+        self.status = "waiting"  # then running, then one of FINAL
+        self.finish_reason: str | None = None
+        self.error: PlaygroundError | None = None
+        self.tokenizer: Tokenizer | None = None
+        self.prompt: list[int] = []
+        self.tokenise_ns = 0
+        self.t0: int | None = None
+        self.t_in: int | None = None
+        self.ended: int | None = None
+        self.stopping = False
+        self._request = request
+        self._text = ""
+        self._ids: list[int] = []
+        self._times: list[int] = []
+        self._peak_rss_mb: float | None = None
+        self._looked_at_memory = 0.0
+        self._loaded: dict[str, Any] = {}
+        self._weights = host.weights
+        self._proof = means.Proof()
+        self._energy_j: float | None = None
+        self._idle_w: float | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def contended(self) -> bool:
+        """Whether its figures share cores, memory bandwidth and power with other lanes."""
+        return self._request.mode == TOGETHER and len(self._request.lanes) > 1
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def times(self) -> list[int]:
+        """When each token came, in ns."""
+        with self._lock:
+            return list(self._times)
+
+    def stop(self) -> None:
+        """Stop within a token or two; before its turn it will be skipped."""
+        self.stopping = True
+        if self.status == "running":
+            self.host.worker.stop()
+
+    def check_room(self) -> None:
+        """Raises PlaygroundError when the prompt is too long for a lane whose room is fixed."""
+        longest = self.host.loaded.get("longest_prompt")
+        if longest is not None and len(self.prompt) > longest:
+            raise PlaygroundError(
+                f"The prompt has {len(self.prompt):,} tokens; this lane takes {longest:,} at most.",
+                "Shorten the prompt, or choose a lane on the CPU or the GPU.",
+            )
+
+    def generate(self) -> None:
+        """Send the prompt and gather the answer until it ends, however it ends."""
+        tokenizer = self.tokenizer
+        assert tokenizer is not None
+        capacity = self.host.loaded.get("capacity") or tokenizer.context
+        room = min(tokenizer.context, capacity) - len(self.prompt)
+        wanted = self._request.max_new_tokens
+        options = Options(
+            max_new_tokens=min(wanted, room),
+            temperature=float(self._request.temperature),
+            stop_ids=tokenizer.stop_ids,
+            ignore_eos=self._request.ignore_eos,
+        )
+        # Another model may be prepared for the lane before anyone asks for the record.
+        self._loaded, self._weights = self.host.loaded, self.host.weights
+        self.status = "running"
+        stream = tokenizer.stream()
+        # The user also waited for the template and the tokenizer, once for all lanes.
+        self.t0 = time.perf_counter_ns() - self.tokenise_ns
+        try:
+            for event in self.host.worker.ask(
+                "generate", prompt=self.prompt, options=vars(options)
+            ):
+                if event["event"] == "begun":
+                    self.t_in = event["t_ns"]
+                elif event["event"] == "tokens":
+                    self._add(event["ids"], event["t_ns"], stream.push(event["ids"]))
+                elif event["event"] == "end":
+                    reason = event["reason"]
+                    full = reason == "length" and room < wanted
+                    self._end("context" if full else reason, event.get("t_ns"))
+                if self.stopping:  # asked for just before there was anything to stop
+                    self.host.worker.stop()
+        except PlaygroundError as error:
+            self.fail(error)
+        finally:
+            with self._lock:
+                self._text = tokenizer.decode(self._ids)
+
+    def observe(self, samples: Sequence[Sample], idle_w: float | None) -> None:
+        """What the gauges saw of the answer. idle_w: what the machine drew before the run."""
+        times = self.times
+        if not times or self.t_in is None or self.ended is None:
+            return
+        lane, key = self.lane, gauge_key(self.lane)
+        device = "CPU" if lane.runs_on_cpu else lane.device
+        spans = (times[0], times[-1]), (self.t_in, self.ended)  # a short answer: prefill and all
+        proofs = [means.proof(samples, *span, lane.name, device, key) for span in spans]
+        self._proof = next((each for each in proofs if each.percent is not None), proofs[0])
+        if self._request.mode == IN_TURN:  # else the others' energy is in it too
+            span = self.t_in, self.ended
+            self._energy_j = means.energy_j(samples, *span, key, card=on_a_card(lane))
+            self._idle_w = idle_w
+
+    def fail(self, error: PlaygroundError) -> None:
+        """The lane ends with an error; what was said stays. One that was stopped stays stopped."""
+        if self.finished:
+            return
+        missing = isinstance(error, Unavailable | PreparationError)
+        self.error = error
+        self.ended = time.perf_counter_ns() if self.t0 else None
+        self.status = "unavailable" if missing else "error"
+
+    def skip(self) -> None:
+        """It was stopped before it could begin."""
+        self.finish_reason = self.status = "stopped"
+
+    def view(self) -> dict[str, Any]:
+        """What a column shows now: the live rate while running, the formula's when ended."""
+        with self._lock:
+            text, times = self._text, list(self._times)
+        running = self.status == "running"
+        now = time.perf_counter_ns()
+        return {
+            "status": self.status,
+            "finish_reason": self.finish_reason,
+            "text": text,
+            "tps": metrics.live_tps(times, now) if running else metrics.decode_tps(times),
+            "ttft_ms": metrics.ttft_ms(self.t_in, times),
+            "new_tokens": len(times),
+            "rss_mb": self._peak_rss_mb,
+            "error": self.error,
+            "proof": self._proof.text,
+            "energy_j": self._energy_j,
+            "j_per_token": metrics.j_per_token(self._energy_j, len(times)),
+            "idle_w": self._idle_w,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """The lane's record of design.md; unknown figures are None."""
+        lane, loaded = self.lane, self._loaded
+        with self._lock:
+            text, ids, times = self._text, list(self._ids), list(self._times)
+        figures = metrics.figures(self.t0, self.t_in, times)
+        model = self._request.model
+        return {
+            "lane": lane.name,
+            "backend": lane.backend,
+            "device": lane.device,
+            "device_used": loaded.get("device_used"),
+            "device_name": loaded.get("device_name"),
+            "precision": lane.precision,
+            "weights": self._weights,
+            "library_version": loaded.get("library_version"),
+            "threads": loaded.get("threads"),
+            "capacity": loaded.get("capacity"),
+            "model": model if lane.needs_model else "none",
+            "mode": self._request.mode,
+            "warm": loaded.get("warm"),
+            "status": self.status,
+            "text": text,
+            "token_ids": ids,
+            "finish_reason": self.finish_reason,
+            "prompt_tokens": len(self.prompt) or None,
+            "new_tokens": len(ids),
+            "load_s": loaded.get("load_s"),
+            **figures,
+            "peak_rss_mb": self._peak_rss_mb,
+            "bandwidth_gbs": metrics.bandwidth_gbs(
+                self._weights.get("read_bytes"), figures["decode_tps"]
+            ),
+            "energy_j": self._energy_j,
+            "j_per_token": metrics.j_per_token(self._energy_j, len(ids)),
+            "idle_w": self._idle_w,
+            "device_busy_pct": self._proof.percent,
+            "device_proof": self._proof.text,
+            "started_ns": self.t_in,
+            "ended_ns": self.ended,
+            "error": self.error.as_dict() if self.error else None,
+        }
+
+    def _add(self, ids: list[int], times: list[int], text: str) -> None:
+        with self._lock:
+            self._ids += ids
+            self._times += times
+            self._text += text
+        if time.monotonic() - self._looked_at_memory > LOOK_AT_MEMORY_S:
+            self._look_at_memory()
+
+    def _end(self, reason: str, ended: int | None) -> None:
+        self._look_at_memory()
+        self.ended = ended or time.perf_counter_ns()
+        self.finish_reason = reason
+        self.status = "stopped" if reason == "stopped" else "ok"
+
+    def _look_at_memory(self) -> None:
+        self._looked_at_memory = time.monotonic()
+        rss = self.host.worker.rss_mb()
+        if rss is not None:
+            self._peak_rss_mb = max(rss, self._peak_rss_mb or 0.0)

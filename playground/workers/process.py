@@ -1,0 +1,255 @@
+"""Parent side of a worker: start, ask, stop, close. A dead one is started again by the next ask."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import psutil
+
+from playground.errors import WorkerDied, WorkerError
+from playground.paths import ROOT
+from playground.workers.liveness import SignsOfLife, exit_text, kill_tree
+
+ENDS = ("loaded", "end", "error")
+STOP_S = 2.0  # a stop unanswered for this long ends the worker
+TOKEN_PATIENCE_S = 30.0  # without a token, an event or CPU time between two tokens
+START_PATIENCE_S = 180.0  # the same while starting, loading or in prefill: a device may be silent
+LOOK_S = 0.25
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """One child process and the requests to it, one at a time.
+
+    target: "module:Class" of the backend; log_file: where its stderr goes, truncated at each start;
+    environment: beside the parent's own.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        log_file: Path,
+        *,
+        python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
+        token_patience_s: float = TOKEN_PATIENCE_S,
+        start_patience_s: float = START_PATIENCE_S,
+    ) -> None:
+        self.target = target
+        self.log_file = log_file
+        self.pid: int | None = None  # as the worker tells it: on Windows not the launcher's
+        self.starts = 0  # how often a process was started: a changed number means nothing is loaded
+        self._python = python
+        self._environment = dict(environment or {})
+        self._token_patience_s = token_patience_s
+        self._start_patience_s = start_patience_s
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._events: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._last_id = 0
+        self._current = 0
+        self._stop_at: float | None = None
+        self._one_request = threading.Lock()
+        self._writing = threading.Lock()
+
+    @property
+    def alive(self) -> bool:
+        return self._popen is not None and self._popen.poll() is None
+
+    def ask(self, do: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """Send one request, yield its events up to and with "loaded", "end" or a stop's end.
+
+        Raises WorkerError when the backend reports an error, WorkerDied when the process ends or
+        gives no sign of life. Closing the generator early stops the request first.
+        """
+        with self._one_request:
+            if do == "load":
+                self._start_if_needed()
+            elif not self.alive:  # a fresh process would answer with nothing loaded
+                raise self._died()
+            self._last_id += 1
+            self._current, self._stop_at = self._last_id, None
+            ended = False
+            try:
+                self._write({"id": self._current, "do": do, **arguments})
+                for event in self._replies():
+                    ended = event["event"] in ENDS
+                    if event["event"] == "error":
+                        raise self._as_error(event)
+                    yield event
+            finally:
+                if not ended and self.alive:
+                    self.stop()
+                    for _ in self._replies():
+                        pass
+                self._current = 0
+
+    def stop(self) -> None:
+        """Stop the request in flight, if there is one; another thread may call this."""
+        current = self._current
+        if current and self._stop_at is None:
+            self._stop_at = time.monotonic()
+            with contextlib.suppress(WorkerDied):
+                self._write({"id": current, "do": "stop"})
+
+    def close(self) -> None:
+        """End the process: its stdin is closed, then, if need be, it is killed."""
+        popen, self._popen, self.pid = self._popen, None, None
+        if popen is None:
+            return
+        with contextlib.suppress(OSError):
+            assert popen.stdin is not None
+            popen.stdin.close()
+        try:
+            popen.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            kill_tree(popen.pid)
+            popen.wait()
+
+    def kill(self) -> None:
+        """End the process and its children at once."""
+        if self._popen is not None:
+            kill_tree(self._popen.pid)
+            self._popen.wait()
+
+    def rss_mb(self) -> float | None:
+        """Resident memory of the worker in MB; None when it does not run. Cheap: it is asked
+        while engines are being measured, and looking for children reads all of /proc."""
+        if not self.alive or self.pid is None:
+            return None
+        with contextlib.suppress(psutil.Error):
+            return float(psutil.Process(self.pid).memory_info().rss / 1e6)
+        return None
+
+    def _start_if_needed(self) -> None:
+        if self.alive:
+            return
+        self._events = SimpleQueue()
+        self.pid = None
+        try:
+            self._popen = self._spawn()
+        except OSError as error:
+            raise WorkerError(
+                f"The engine's process could not be started: {error}.",
+                f"Check that {self.log_file.parent} can be written and that memory is free.",
+            ) from error
+        self.starts += 1
+        threading.Thread(
+            target=self._read, args=(self._popen, self._events), name="worker-events", daemon=True
+        ).start()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("wb") as stderr:
+            return subprocess.Popen(
+                [self._python, "-X", "utf8", "-m", "playground.workers.worker", self.target],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=child_environment() | self._environment,
+                cwd=self.log_file.parent,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows only
+            )
+
+    def _read(self, popen: subprocess.Popen[bytes], events: SimpleQueue[dict[str, Any]]) -> None:
+        """Pass on lines as events; the last one says that the process is gone."""
+        assert popen.stdout is not None
+        with contextlib.suppress(ValueError):  # a line cut off by a kill is the last one
+            for line in popen.stdout:
+                event = json.loads(line)
+                if event["event"] == "hello":
+                    self.pid = event["pid"]
+                else:
+                    events.put(event)
+        events.put({"id": 0, "event": "gone"})
+
+    def _write(self, message: dict[str, Any]) -> None:
+        popen = self._popen
+        if popen is None or popen.stdin is None:
+            raise self._died()
+        try:
+            with self._writing:
+                popen.stdin.write(json.dumps(message).encode("ascii") + b"\n")
+                popen.stdin.flush()
+        except (OSError, ValueError) as error:  # ValueError: closed meanwhile
+            raise self._died() from error
+
+    def _replies(self) -> Iterator[dict[str, Any]]:
+        """Events of the current request; watches over the process between them."""
+        life = SignsOfLife(self._start_patience_s)
+        while True:
+            try:
+                event = self._events.get(timeout=LOOK_S)
+            except Empty:
+                if self._stop_at is not None and time.monotonic() - self._stop_at > STOP_S:
+                    log.warning("%s did not stop within %s s and was ended", self.target, STOP_S)
+                    self.kill()
+                    yield {"id": self._current, "event": "end", "reason": "stopped"}
+                    return
+                life.look(self.pid)
+                if life.silent_for_s() > life.patience_s:
+                    self.kill()
+                    raise self._silent(life.patience_s) from None
+                continue
+            if event["event"] == "gone":
+                raise self._died()
+            if event["id"] != self._current:
+                continue
+            life.seen()
+            if event["event"] == "tokens":
+                life.patience_s = self._token_patience_s
+            yield event
+            if event["event"] in ENDS:
+                return
+
+    def _as_error(self, event: dict[str, Any]) -> WorkerError:
+        if event["for_person"]:
+            return WorkerError(event["message"], event["fix"])
+        first_line = event["message"].strip().splitlines()[0][:160]
+        return WorkerError(
+            f"The engine reported an error: {first_line}",
+            f"Run it again; if it comes back, the details are in {self.log_file}.",
+        )
+
+    def _died(self) -> WorkerDied:
+        code = None
+        if self._popen is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._popen.wait(STOP_S)
+        return WorkerDied(
+            f"The engine's process ended unexpectedly ({exit_text(code)}).",
+            f"Run it again: it starts anew by itself. Details are in {self.log_file}.",
+        )
+
+    def _silent(self, patience_s: float) -> WorkerDied:
+        return WorkerDied(
+            f"The engine gave no sign of life for {patience_s:g} s and was ended.",
+            f"Run it again: it starts anew by itself. Details are in {self.log_file}.",
+        )
+
+
+def child_environment() -> dict[str, str]:
+    """Our own environment, with the project importable, UTF-8, no hub and no telemetry."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "PYTHONUTF8": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }

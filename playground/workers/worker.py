@@ -1,0 +1,209 @@
+"""Child side of a lane: `python -m playground.workers.worker module:Class`.
+
+JSON lines on pipes, request ids, one backend. Imports only the standard library and its backend,
+since it may run on another Python than the parent (the NPU library needs its own).
+
+    → {"id":1,"do":"load",…}        ← {"id":1,"event":"loaded",…}
+    → {"id":2,"do":"generate",…}    ← {"id":2,"event":"begun","t_ns":…}
+                                    ← {"id":2,"event":"tokens","ids":[…],"t_ns":[…]}
+    → {"id":2,"do":"stop"}          ← {"id":2,"event":"end","reason":"stop|length|context|stopped"}
+    stdin closed: quit              ← {"id":2,"event":"error","message":…,"fix":…,"for_person":…}
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, BinaryIO
+
+from backends.base import Backend, BackendError, Options
+
+BATCH_S = 0.03
+WARM_UP_TOKENS = 16
+# Nothing here looks at pictures, and a torchvision that does not match torch (the index's CUDA
+# build beside a CPU build of torch) breaks the import of optimum.intel. OpenVINO's telemetry has
+# no switch; its users do without the package.
+UNWANTED = ("torchvision", "openvino_telemetry")
+
+
+def take_wires() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the pipes of fds 0 and 1 for ourselves and give the SDKs others.
+
+    Their prints, Python's or native, then go to stderr and never reach the wire; and on Windows no
+    import can hang on a stdin that one of our threads is reading (numpy #24290, cpython #78961).
+    """
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+class Sender:
+    """Sends events from a thread of its own, so that stamping a token never waits for the pipe.
+
+    The first token goes at once, the following ones in batches of 30 ms, anything else at once.
+    """
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+        self._items: SimpleQueue[dict[str, Any] | tuple[int, int, int]] = SimpleQueue()
+        self._hurry = threading.Event()
+        threading.Thread(target=self._write, name="wire", daemon=True).start()
+
+    def event(self, request: int, event: str, **fields: Any) -> None:
+        self._items.put({"id": request, "event": event, **fields})
+        self._hurry.set()
+
+    def token(self, request: int, token: int, t_ns: int) -> None:
+        self._items.put((request, token, t_ns))
+
+    def _write(self) -> None:
+        while True:
+            items = [self._items.get(), *self._waiting()]
+            try:
+                for event in as_events(items):
+                    self._pipe.write(json.dumps(event).encode("ascii") + b"\n")
+                self._pipe.flush()
+            except OSError:  # the parent is gone
+                os._exit(0)
+            if isinstance(items[-1], tuple):
+                self._hurry.wait(BATCH_S)
+            self._hurry.clear()
+
+    def _waiting(self) -> Iterator[dict[str, Any] | tuple[int, int, int]]:
+        try:
+            while True:
+                yield self._items.get_nowait()
+        except Empty:
+            return
+
+
+def as_events(items: list[dict[str, Any] | tuple[int, int, int]]) -> Iterator[dict[str, Any]]:
+    """Gather neighbouring tokens of one request into one event."""
+    batch: dict[str, Any] | None = None
+    for item in items:
+        if isinstance(item, tuple):
+            request, token, t_ns = item
+            if batch is None or batch["id"] != request:
+                if batch:
+                    yield batch
+                batch = {"id": request, "event": "tokens", "ids": [], "t_ns": []}
+            batch["ids"].append(token)
+            batch["t_ns"].append(t_ns)
+            continue
+        if batch:
+            yield batch
+            batch = None
+        yield item
+    if batch:
+        yield batch
+
+
+class Worker:
+    """One backend and the requests to it, one after another."""
+
+    def __init__(self, backend: Backend, requests: BinaryIO, sender: Sender) -> None:
+        self._backend = backend
+        self._requests = requests
+        self._send = sender
+        self._inbox: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._stopped: set[int] = set()
+
+    def serve(self) -> None:
+        """Answer requests until stdin is closed."""
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+        while True:
+            message = self._inbox.get()
+            request = message["id"]
+            try:
+                if message["do"] == "load":
+                    self._load(message)
+                else:
+                    self._generate(message)
+            except Exception as error:
+                traceback.print_exc()
+                known = isinstance(error, BackendError)
+                text = str(error) or type(error).__name__
+                self._send.event(
+                    request,
+                    "error",
+                    message=text,
+                    fix=getattr(error, "fix", ""),
+                    for_person=known,
+                )
+            self._stopped.discard(request)
+
+    def _read(self) -> None:
+        for line in self._requests:
+            message = json.loads(line)
+            if message["do"] == "stop":
+                self._stopped.add(message["id"])
+            else:
+                self._inbox.put(message)
+        os._exit(0)  # stdin closed: the parent wants an end, or is gone
+
+    def _load(self, message: dict[str, Any]) -> None:
+        """Load, then make one discarded run with ids unrelated to any prompt."""
+        start = time.perf_counter()
+        loaded = self._backend.load(
+            Path(message["model"]), message["device"], message["precision"], message["capacity"]
+        )
+        load_s = time.perf_counter() - start
+        warm_up = Options(max_new_tokens=WARM_UP_TOKENS, ignore_eos=True)
+        for _ in self._backend.generate(message["warm_up"], warm_up):
+            pass
+        self._send.event(message["id"], "loaded", load_s=load_s, warm=True, **asdict(loaded))
+
+    def _generate(self, message: dict[str, Any]) -> None:
+        request, prompt = message["id"], message["prompt"]
+        options = Options(**message["options"])
+        stop_ids = frozenset() if options.ignore_eos else frozenset(options.stop_ids)
+        clock, token_out, stopped = time.perf_counter_ns, self._send.token, self._stopped
+        count, reason = 0, "context"
+        self._send.event(request, "begun", t_ns=clock())
+        steps = self._backend.generate(prompt, options)
+        try:
+            for token in steps:
+                token_out(request, token, clock())
+                count += 1
+                if token in stop_ids:
+                    reason = "stop"
+                elif count >= options.max_new_tokens:
+                    reason = "length"
+                elif request in stopped:
+                    reason = "stopped"
+                else:
+                    continue
+                break
+        finally:
+            steps.close()  # type: ignore[attr-defined]
+        self._send.event(request, "end", reason=reason, t_ns=clock())
+
+
+def main() -> None:
+    """Take the wires before anything else is imported or started, then serve."""
+    requests, replies = take_wires()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it closes our stdin
+    for package in UNWANTED:
+        sys.modules[package] = None  # type: ignore[assignment]  # its import fails, at no cost
+    sender = Sender(replies)
+    sender.event(0, "hello", pid=os.getpid())
+    module, name = sys.argv[1].split(":")
+    backend = getattr(importlib.import_module(module), name)()
+    Worker(backend, requests, sender).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""Charts tell what was measured, name what is not known, and are harmless files."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from playground import charts
+from playground.charts.references import REFERENCES
+from playground.charts.theme import DARK, LIGHT, lane_style
+from playground.charts.view import model_name
+from playground.errors import BadInput
+from playground.history import BENCH, RUN, History
+from tests.cli.test_cli import playground
+from tests.support.measured import bench, record, result, run
+
+PHI, GPU, CPU = "Phi-3-mini-4k-instruct", "openvino-genai:GPU:int4", "onnx-genai:CPU:int4"
+UNKNOWN: dict[str, Any] = {"tpot_ms": None, "decode_tps": None, "ttft_ms": None, "status": "error"}
+
+
+def row(lane: str = GPU, length: int = 32, ms: float = 30.0, **changes: Any) -> dict[str, Any]:
+    """One lane at one length as the bench hands it over, with three runs' times."""
+    figures = {"tpot_ms": ms, "decode_tps": 1000 / ms, "ttft_ms": 2.0 * length, "roof_share": 0.4}
+    times = [[int(1e6 * (length + ms * place)) for place in range(16)] for _ in range(3)]
+    whole = {
+        "prompt_tokens": length,
+        "bandwidth_gbs": 30.0,
+        "j_per_token": 0.5,
+        "p5": {name: 0.9 * value for name, value in figures.items()},
+        "p95": {name: 1.1 * value for name, value in figures.items()},
+        "runs": [{"t_ns": each} for each in times],
+    }
+    return record(lane, **{**figures, **whole, **changes})
+
+
+def measured(*rows: dict[str, Any], model: str = PHI, mode: str = "in-turn") -> dict[str, Any]:
+    found = bench(*rows)
+    settings = {"model": model, "mode": mode, "runs": 3, "new_tokens": 16, "temperature": 0.0}
+    copy = {"copy_gbs": 75.0}
+    machine = {"cpu": "A processor", "threads": 8, "memory_gb": 31.6, "memory_copy": copy}
+    return {**found, "settings": settings, "machine": machine}
+
+
+def words(svg: str) -> list[str]:
+    """What stands in a picture, in order: matplotlib notes each text beside its letters' shapes."""
+    ElementTree.fromstring(svg)
+    return re.findall(r"<!-- (.*?) -->", svg)
+
+
+def names(result: dict[str, Any], other: dict[str, Any] | None = None) -> list[str]:
+    return [chart.name for chart in charts.available(result, other)]
+
+
+def test_a_bench_has_all_charts_and_a_run_of_compare_those_without_raw_times() -> None:
+    all_but_sharing = [name for name in charts.NAMES if name != charts.SHARING]
+    assert names(measured(row())) == all_but_sharing
+    assert names(result()) == ["tokens-per-second", "ttft"]
+    assert names(measured(row(**UNKNOWN, runs=[], roof_share=None, j_per_token=None))) == []
+    assert all(chart.title and chart.about.endswith(".") for chart in charts.available(result()))
+
+
+def test_a_chart_that_has_nothing_to_show_gets_a_sentence() -> None:
+    with pytest.raises(BadInput, match="nothing that it shows is known") as found:
+        charts.svg(result(), charts.LATENCY)
+    assert found.value.fix == "Choose one of: tokens-per-second, ttft."
+    with pytest.raises(BadInput, match="one together and one in turn"):
+        charts.png(measured(row()), charts.SHARING)
+
+
+def test_the_chart_of_latencies_tells_each_lane_at_each_length() -> None:
+    rows = [row(ms=33.14), row(length=1024, ms=37.2), row(CPU, ms=88.4), row(CPU, 1024, **UNKNOWN)]
+    said = words(charts.svg(measured(*rows, model="smollm2"), charts.LATENCY))
+    assert "Next-token latency (TPOT) – lower is better" in said
+    assert f"{GPU}: 33.1 / 37.2 ms" in said
+    assert f"{CPU} (error): 88.4 / n/a ms" in said
+    assert {"32", "1,024"} <= {*said}
+    assert "Machine: A processor, 8 logical cores, 32 GB" in said
+    small = "Model: smollm2, 16 new tokens, end of text ignored, greedy, medians of 3 runs"
+    assert any(small in each for each in said)
+    assert not any("165H" in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "machines"),
+    [
+        (PHI, "int4", ["165H", "A770", "155H", "258V", "288V"]),
+        ("OpenVINO/Phi-3-mini-4k-instruct-int4-ov@main", "int8", ["155H", "258V", "288V"]),
+        (f"C:\\Users\\anna\\{PHI}", "fp16", ["258V", "288V"]),
+        (PHI, "fp32", []),
+        ("microsoft/Phi-3.5-mini-instruct", "int4", []),
+        ("somebody/phi-3-mini-4k-instruct-longer", "int4", []),
+    ],
+)
+def test_published_figures_stand_beside_the_same_model_in_the_same_precision(
+    model: str, precision: str, machines: list[str]
+) -> None:
+    found = measured(row(GPU.replace("int4", precision)), model=model)
+    said = words(charts.svg(found, charts.LATENCY))
+    published = [each for each in said if each.endswith("tokens") and " ms at " in each]
+    assert len(published) == len(machines)
+    for text, machine in zip(published, machines, strict=True):
+        assert machine in text and precision.upper() in text
+    assert ("Published, another machine each, same model:" in said) == bool(machines)
+    assert ("llm_models_*.csv" in " ".join(said)) == bool(machines)
+    assert "anna" not in " ".join(said)
+
+
+def test_the_published_figures_are_those_of_the_seed() -> None:
+    seed = {each.machine: list(each.points.items()) for each in REFERENCES[:2]}
+    assert seed == {
+        "Core Ultra 7 165H, built-in GPU": [(32, 30), (256, 30), (512, 32), (1024, 34)],
+        "Arc A770": [(32, 10), (256, 10), (512, 11), (1024, 11)],
+    }
+
+
+def test_what_a_lane_does_not_know_is_no_bar_of_0() -> None:
+    found = measured(row(), row(CPU, **UNKNOWN))
+    said = words(charts.svg(found, charts.SPEED))
+    assert said.count("33.3") == 1 and said.count("n/a") == 1
+    assert f"{CPU} (error): n/a" in said
+    assert any("whiskers: p5 to p95" in each for each in said)
+    assert not any("whiskers" in each for each in words(charts.svg(result(), charts.SPEED)))
+
+
+def test_the_memory_roof_says_what_it_is_a_share_of() -> None:
+    said = words(charts.svg(measured(row()), "memory-roof"))
+    assert "40.0" in said and "100 %: the memory’s copy bandwidth, 75.0 GB/s" in said
+    assert any("as STREAM measures it" in each for each in said)
+
+
+def test_figures_of_together_are_called_contended() -> None:
+    together = measured(row(), row(CPU), mode="together")
+    assert any("contended" in each for each in words(charts.svg(together, charts.SPEED)))
+    in_turn = measured(row(), row(CPU))
+    assert not any("contended" in each for each in words(charts.svg(in_turn, charts.SPEED)))
+
+
+def test_sharing_is_together_over_in_turn_whichever_comes_first() -> None:
+    alone = measured(row(ms=30), row(CPU, ms=40))
+    shared = measured(row(ms=60), row(CPU, ms=50), mode="together")
+    for one, other in ((alone, shared), (shared, alone)):
+        assert charts.SHARING in names(one, other)
+        said = words(charts.svg(one, charts.SHARING, other=other))
+        assert {"50.0", "80.0", "100 %: as fast as alone"} <= {*said}
+    elsewhere = {**alone, "machine": {"cpu": "Another processor"}}
+    for wrong in (alone, measured(*shared["results"], model="x", mode="together"), None):
+        assert charts.SHARING not in names(alone, wrong)
+    assert charts.SHARING not in names(elsewhere, shared)
+
+
+def test_a_lane_looks_the_same_in_all_charts_and_not_only_by_colour() -> None:
+    styles = [lane_style(LIGHT, place) for place in range(7)]
+    for sign in ("color", "marker", "hatch"):
+        assert len({getattr(style, sign) for style in styles[:6]}) == 6
+    assert len({(style.color, style.marker) for style in styles}) == 7
+    css = Path("playground/page/static/base.css").read_text(encoding="utf-8")
+    assert all(f"--accent: {color}" in css for color in LIGHT.lanes)
+    rows = [row("fake:CPU:a"), row("fake:CPU:b")]
+    for name in names(measured(*rows)):
+        for theme, dark in ((LIGHT, False), (DARK, True)):
+            svg = charts.svg(measured(*rows), name, dark=dark)
+            assert all(color in svg for color in (theme.background, *theme.lanes[:2]))
+            assert theme.lanes[2] not in svg
+
+
+NASTY = "]]> --> <!-- %s {0} <script>alert(1)</script> & \0\x1b[2J\ud800 $\\frac{1}{0}$ \\\n今天 🦙"
+
+
+@pytest.mark.parametrize("text", [NASTY, "$x^2$", "a" * 300])
+def test_texts_of_a_result_stay_texts(text: str) -> None:
+    lane = {"lane": f"fake:CPU:{text}", "device_name": text, "library_version": text}
+    found = measured({**row(), **lane}, model=text)
+    found["machine"].update(cpu=text, os=text, measured_at=text)
+    for name in names(found):
+        svg = charts.svg(found, name)
+        tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(svg).iter()}
+        assert "script" not in tags and "image" not in tags
+    assert charts.png(found, charts.SPEED)
+    if text == "$x^2$":
+        assert any("fake:CPU:$x^2$" in each for each in words(svg))
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("/home/anna/models/phi", "phi"),
+        ("C:\\Users\\anna\\phi.gguf", "phi.gguf"),
+        ("\\\\server\\anna\\phi", "phi"),
+        ("~/anna/phi", "phi"),
+        ("microsoft/Phi-3-mini-4k-instruct", "microsoft/Phi-3-mini-4k-instruct"),
+        (PHI, PHI),
+    ],
+)
+def test_a_model_that_is_a_path_shows_its_name_only(model: str, shown: str) -> None:
+    assert model_name(model) == shown
+    svg = charts.svg(measured(row(), model=model), charts.SPEED)
+    assert "anna" not in svg and any(f"Model: {shown}," in each for each in words(svg))
+
+
+def test_the_same_figures_make_the_same_file_with_no_date_in_it() -> None:
+    found = measured(row(), row(CPU))
+    first = charts.svg(found, charts.LATENCY)
+    assert charts.svg(found, charts.LATENCY) == first
+    assert "dc:date" not in first and "<text" not in first and str(Path.home()) not in first
+    picture = charts.png(found, charts.LATENCY, dark=True)
+    assert charts.png(found, charts.LATENCY, dark=True) == picture
+    image = Image.open(BytesIO(picture))
+    assert image.width == 2000 and {*image.info} == {"dpi"}
+
+
+def test_threads_may_draw_at_once() -> None:
+    found = measured(row(), row(CPU))
+    calls = [(name, dark) for name in names(found) for dark in (False, True)]
+    alone = [charts.svg(found, *call) for call in calls]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda call: charts.svg(found, *call), calls)) == alone
+
+
+@pytest.mark.parametrize(
+    ("lanes", "lengths"),
+    [(1, [1]), (6, [32, 33, 34]), (13, [2**place for place in range(1, 21)])],
+)
+def test_any_number_of_lanes_and_lengths_can_be_drawn(lanes: int, lengths: list[int]) -> None:
+    rows = [row(f"fake:CPU:{lane}", each) for lane in range(lanes) for each in lengths]
+    for name in names(measured(*rows)):
+        image = Image.open(BytesIO(charts.png(measured(*rows), name)))
+        assert image.width == 2000 and image.height < 8000
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 0, -1, 1e17, 1e299, 10**400, float("nan"), "12", [1], {}, True]
+)
+def test_odd_values_in_a_file_from_elsewhere_break_nothing(odd: Any) -> None:
+    rows = [row(roof_share=odd, tpot_ms=odd, p5=odd, p95={"ttft_ms": odd}), row(prompt_tokens=odd)]
+    rows += [row(CPU, runs=odd), row("fake:CPU:a", runs=[odd, {"t_ns": odd}, {"t_ns": [odd] * 3}])]
+    found = measured(*rows)
+    found["settings"].update(runs=odd, new_tokens=odd)
+    found["machine"] = {"threads": odd, "memory_gb": odd, "memory_copy": odd, "cpu": odd}
+    for name in names(found):
+        assert charts.svg(found, name)
+    assert charts.svg({**found, "machine": odd}, charts.SPEED)
+
+
+def test_no_picture_no_matplotlib() -> None:
+    code = (
+        "import sys, playground.cli, playground.charts as charts; charts.available({'lanes': []}); "
+        "sys.exit('matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_the_command_line_writes_pictures_of_the_history(tmp_path: Path) -> None:
+    alone, shared = measured(row(), row(CPU)), measured(row(), row(CPU), mode="together")
+    store = History(tmp_path / "history.sqlite")
+    for found in (alone, shared):
+        store.add(BENCH, {}, found, [])
+    store.add(RUN, {}, run().result, [])
+    for ids in (["1"], ["1", "2"], ["3"]):
+        file = tmp_path / "a picture.png"
+        arguments = ["export", *ids, "--format", "png", "--output", str(file)]
+        assert playground("history", *arguments, home=tmp_path).returncode == 0
+        assert Image.open(file).width == 2000
+        file.unlink()
+    for arguments, sentence in (
+        (["1", "2", "3", "--format", "png"], "One picture shows one"),
+        (["3", "--format", "png", "--chart", "latency"], "cannot be drawn"),
+        (["1", "--chart", "ttft"], "Only a PNG shows a chart"),
+    ):
+        called = playground("history", "export", *arguments, home=tmp_path)
+        assert called.returncode == 2 and sentence in called.stderr and called.stdout == ""
+
+
+def test_bench_draws_the_chart_of_latencies_and_refuses_a_wrong_name_first(tmp_path: Path) -> None:
+    small = ["--lanes", "fake:CPU:2000tps", "--prompt-tokens", "8", "--new-tokens", "20"]
+    small += ["--runs", "1", "--warmup", "0", "--chart"]
+    for name in ("a.svg", "b.PNG"):
+        assert playground("bench", *small, str(tmp_path / name), home=tmp_path).returncode == 0
+    assert "fake:CPU:2000tps" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert Image.open(tmp_path / "b.PNG").width == 2000
+    for name in ("c.jpg", "none/c.png"):
+        called = playground("bench", *small, str(tmp_path / name), home=tmp_path)
+        assert called.returncode == 2 and "run 1" not in called.stderr

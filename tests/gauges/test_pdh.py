@@ -1,0 +1,115 @@
+"""Windows' counters as they are read: a stub of pdh.dll, and this Windows' own."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Any
+
+import pytest
+
+from playground.gauges.windows import ENGINES, POWER, pdh
+from playground.gauges.windows.pdh import CounterError, LocalCounters
+
+
+class StubPdh:
+    """The calls of pdh.dll, through ctypes as there. It knows its counters by English names."""
+
+    def __init__(self, **values: list[tuple[str | None, int, float]]) -> None:
+        self.values = values  # by object: instance, status, value
+        self.asked: list[str] = []
+        self.closed = self.collects = self.grows = 0
+        self.collect_status = 0
+        self.kept: list[pdh.Item] = []  # whose names must outlive the call
+        for name, arguments in pdh.PROTOTYPES.items():
+            prototype = ctypes.CFUNCTYPE(ctypes.c_uint32, *arguments)
+            setattr(self, name, prototype(getattr(self, f"_{name}")))
+
+    def _PdhOpenQueryW(self, source: str | None, user: int, query: Any) -> int:
+        query[0] = 0x7FF0_0000_0001  # a handle does not fit 32 bits
+        return 0
+
+    def _PdhAddEnglishCounterW(self, query: int, path: str, user: int, counter: Any) -> int:
+        assert query == 0x7FF0_0000_0001
+        self.asked.append(path)
+        name = path[1:].partition("(")[0].replace(" ", "")
+        if name not in self.values:
+            return 0xC0000BB9
+        counter[0] = 0x7FF0_0000_0010 + list(self.values).index(name)
+        return 0
+
+    def _PdhCollectQueryData(self, query: int) -> int:
+        self.collects += 1
+        return self.collect_status
+
+    def _PdhGetFormattedCounterArrayW(
+        self, counter: int, form: int, size: Any, count: Any, buffer: int | None
+    ) -> int:
+        assert form == 0x8200
+        items = list(self.values.values())[counter - 0x7FF0_0000_0010]
+        needed = len(items) * ctypes.sizeof(pdh.Item)
+        if size[0] < needed or self.grows:
+            self.grows -= bool(buffer and self.grows)
+            size[0] = needed + 100  # the names come after the items
+            return 0x800007D2
+        count[0] = len(items)
+        for place, (instance, status, number) in enumerate(items):
+            item = pdh.Item.from_address((buffer or 0) + place * ctypes.sizeof(pdh.Item))
+            item.instance, item.value.status, item.value.number = instance, status, number
+            self.kept.append(item)
+        return 0
+
+    def _PdhCloseQuery(self, query: int) -> int:
+        self.closed += 1
+        return 0
+
+
+def test_counters_are_asked_for_in_english_and_collected_once_a_moment() -> None:
+    stub = StubPdh(GPUEngine=[("a", 0, 1.5), ("b", 1, 250.0), ("c", 0xC0000BBA, 3.0), (None, 0, 1)])
+    counters = LocalCounters((ENGINES, POWER), stub)
+    assert counters.read(ENGINES, 1) is None, "one collect has nothing to compare with"
+    with pytest.raises(CounterError, match="^no counter “Energy Meter”$"):
+        counters.read(POWER, 1)
+    assert counters.read(ENGINES, 2) == {"a": 1.5, "b": 250.0}, "statuses 0 and 1, and no cap"
+    stub.values["GPUEngine"] = [("new", 0, 7.0)]
+    assert counters.read(ENGINES, 2) == {"a": 1.5, "b": 250.0}, "still the same moment"
+    assert counters.read(ENGINES, 3) == {"new": 7.0}
+    assert (stub.asked, stub.collects) == ([ENGINES, POWER], 3)
+    del counters
+    assert stub.closed == 1
+
+
+def test_an_array_that_grows_while_it_is_read_is_read_again() -> None:
+    stub = StubPdh(GPUEngine=[("a", 0, 1.5)])
+    counters = LocalCounters([ENGINES], stub)
+    counters.read(ENGINES, 1)
+    stub.grows = 2
+    assert counters.read(ENGINES, 2) == {"a": 1.5}
+    stub.grows = 9
+    with pytest.raises(CounterError, match="0x800007D2"):
+        counters.read(ENGINES, 3)
+
+
+def test_a_collect_that_fails_is_tried_again_at_the_next_moment() -> None:
+    stub = StubPdh(GPUEngine=[])
+    counters = LocalCounters([ENGINES], stub)
+    counters.read(ENGINES, 1)
+    stub.collect_status = 0x800007D5
+    with pytest.raises(CounterError, match="^status 0x800007D5$"):
+        counters.read(ENGINES, 2)
+    stub.collect_status = 0
+    assert counters.read(ENGINES, 3) == {}
+
+
+def test_a_library_without_the_calls_is_a_reason() -> None:
+    with pytest.raises(CounterError, match="^pdh.dll: "):
+        LocalCounters([ENGINES], object()).read(ENGINES, 1)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="reads the counters")
+def test_this_windows_knows_a_counter_from_none() -> None:
+    uptime = r"\System\System Up Time"
+    real = LocalCounters([uptime, r"\No Such Object(*)\Power"])
+    assert real.read(uptime, 1) is None
+    with pytest.raises(CounterError, match="no counter “No Such Object”"):
+        real.read(r"\No Such Object(*)\Power", 1)

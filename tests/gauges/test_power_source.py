@@ -1,0 +1,129 @@
+"""Whether battery or a profile lowers the figures: stub machines, and this one."""
+
+from __future__ import annotations
+
+import ctypes
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from playground.gauges.power_source import (
+    PowerSource,
+    PowerStatus,
+    hints,
+    linux_profile,
+    windows_profile,
+)
+from tests.support.machines import StubLinux
+
+ON_BATTERY = SimpleNamespace(percent=62.6, power_plugged=False)
+PLUGGED = SimpleNamespace(percent=100, power_plugged=True)
+
+
+def text(battery: Any, profile: str | None) -> str:
+    return hints(lambda: battery, lambda: profile).text
+
+
+def test_battery_and_profile_are_told_in_one_sentence() -> None:
+    assert text(ON_BATTERY, "low-power") == (
+        "On battery (63 %) with a power-saving profile (low-power): figures can be lower than on "
+        "mains."
+    )
+    assert text(ON_BATTERY, None) == "On battery (63 %): figures can be lower than on mains."
+    assert text(PLUGGED, "quiet") == (
+        "With a power-saving profile (quiet): figures can be lower than without."
+    )
+
+
+def test_nothing_is_told_on_mains_or_where_nothing_is_known() -> None:
+    assert text(PLUGGED, None) == "" == text(None, None)
+    assert hints(lambda: None, lambda: None) == PowerSource(None, None, None)
+    odd = SimpleNamespace(percent=255, power_plugged=None)
+    assert hints(lambda: odd, lambda: None) == PowerSource(None, None, None)
+
+
+def test_a_charge_that_is_not_known_is_left_out() -> None:
+    odd = SimpleNamespace(percent=255, power_plugged=False)
+    assert text(odd, None) == "On battery: figures can be lower than on mains."
+
+
+def test_drivers_that_fail_leave_it_unknown() -> None:
+    def fails() -> Any:
+        raise PermissionError("/sys/class/power_supply/BAT0/status")
+
+    assert hints(fails, fails) == PowerSource()
+
+
+def test_this_machine_answers_without_raising() -> None:
+    found = hints()
+    assert found.battery_percent is None or 0 <= found.battery_percent <= 100
+    assert found.text == "" or found.on_battery or found.profile
+
+
+# --- Linux -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("platform", "preference", "profile"),
+    [
+        ("low-power", "balance_performance", "low-power"),
+        ("quiet", "power", "quiet"),
+        ("balanced", "power", "processor: power"),
+        ("balanced", "balance_power", None),
+        ("performance", "performance", None),
+    ],
+)
+def test_linux_s_profiles_that_save_power(
+    tmp_path: Path, platform: str, preference: str, profile: str | None
+) -> None:
+    machine = StubLinux(tmp_path)
+    machine.write("sys/firmware/acpi/platform_profile", platform)
+    folder = "sys/devices/system/cpu/cpu0/cpufreq"
+    machine.write(f"{folder}/energy_performance_preference", preference)
+    assert linux_profile(tmp_path) == profile
+
+
+def test_a_linux_without_profiles_has_none(tmp_path: Path) -> None:
+    assert linux_profile(tmp_path) is None
+
+
+# --- Windows ---------------------------------------------------------------------------------
+
+
+class StubWindows:
+    """The two calls of kernel32.dll and powrprof.dll."""
+
+    def __init__(self, saver: int = 0, mode: str = "00000000-0000-0000-0000-000000000000") -> None:
+        self.saver, self.mode = saver, uuid.UUID(mode).bytes_le
+        status = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(PowerStatus))
+        overlay = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint8 * 16))
+        self.GetSystemPowerStatus = status(self._status)
+        self.PowerGetEffectiveOverlayScheme = overlay(self._overlay)
+
+    def _status(self, out: Any) -> int:
+        out[0].saver = self.saver
+        return 1
+
+    def _overlay(self, out: Any) -> int:
+        out[0][:] = self.mode
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("stub", "profile"),
+    [
+        (StubWindows(saver=1), "battery saver"),
+        (StubWindows(mode="961cc777-2547-4f9d-8174-7d86181b8a7a"), "best power efficiency"),
+        (StubWindows(mode="ded574b5-45a0-4f42-8737-46345c09c238"), None),
+        (StubWindows(), None),
+    ],
+)
+def test_windows_profiles_that_save_power(stub: StubWindows, profile: str | None) -> None:
+    assert windows_profile(stub, stub) == profile
+
+
+def test_a_windows_without_the_call_has_none() -> None:
+    assert windows_profile(StubWindows(), SimpleNamespace()) is None
