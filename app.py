@@ -49,12 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
     # After the arguments, so that --help and a wrong call answer at once.
     from playground import cli, models
     from playground.arena import Arena
-    from playground.cli import render as terminal
+    from playground.cli import render
     from playground.errors import PlaygroundError
     from playground.history import History
     from playground.page import layout, serve
 
-    terminal.speak_utf8()
+    render.use_utf8()
     arena = Arena(None if options.no_history else History())
     arena.hosts.force = options.force
     closing = contextlib.ExitStack()

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Reads:
+class DeviceSupport:
     """What an engine takes on one kind of device."""
 
     format: str  # of the model folder: openvino | openvino-npu | onnx | onnx-dml | hf | none
     precisions: tuple[str, ...]  # the first is the default
-    fixed_room: bool = False  # shapes are static: room for tokens is made while loading
+    fixed_capacity: bool = False  # shapes are static: room for tokens is made while loading
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,9 @@ class Engine:
     target: str  # "module:Class", started in a worker
     package: str  # what to install
     module: str  # what must be importable for that
-    devices: Mapping[str, Reads]  # by kind ("GPU" for GPU.0, GPU.1); the first is the default
+    devices: Mapping[
+        str, DeviceSupport
+    ]  # by kind ("GPU" for GPU.0, GPU.1); the first is the default
     best: tuple[str, ...] = ("CPU",)  # kinds, the one to show first where a machine has it
     own_environment: bool = False  # runs in .venv-npu, whose packages contradict all others
 
@@ -36,8 +38,8 @@ ENGINES: dict[str, Engine] = {
         package="intel-npu-acceleration-library",
         module="",
         devices={
-            "NPU": Reads("hf", ("int4", "int8", "fp16")),
-            "CPU": Reads("hf", ("fp16",)),
+            "NPU": DeviceSupport("hf", ("int4", "int8", "fp16")),
+            "CPU": DeviceSupport("hf", ("fp16",)),
         },
         best=("NPU",),
         own_environment=True,
@@ -48,10 +50,10 @@ ENGINES: dict[str, Engine] = {
         package="openvino-genai",
         module="openvino_genai",
         devices={
-            "CPU": Reads("openvino", ("int8", "int4", "fp16")),
-            "GPU": Reads("openvino", ("int4", "int8", "fp16")),
-            "NPU": Reads("openvino-npu", ("int4",), fixed_room=True),
-            "NPU-on-CPU": Reads("openvino-npu", ("int4",), fixed_room=True),
+            "CPU": DeviceSupport("openvino", ("int8", "int4", "fp16")),
+            "GPU": DeviceSupport("openvino", ("int4", "int8", "fp16")),
+            "NPU": DeviceSupport("openvino-npu", ("int4",), fixed_capacity=True),
+            "NPU-on-CPU": DeviceSupport("openvino-npu", ("int4",), fixed_capacity=True),
         },
         best=("NPU", "GPU", "CPU"),
     ),
@@ -61,8 +63,8 @@ ENGINES: dict[str, Engine] = {
         package="optimum-intel",
         module="optimum.intel",
         devices={
-            "CPU": Reads("openvino", ("int8", "int4", "fp16")),
-            "GPU": Reads("openvino", ("int4", "fp16", "int8")),
+            "CPU": DeviceSupport("openvino", ("int8", "int4", "fp16")),
+            "GPU": DeviceSupport("openvino", ("int4", "fp16", "int8")),
         },
         best=("GPU", "CPU"),
     ),
@@ -72,8 +74,8 @@ ENGINES: dict[str, Engine] = {
         package="onnxruntime-genai-directml" if sys.platform == "win32" else "onnxruntime-genai",
         module="onnxruntime_genai",
         devices={
-            "CPU": Reads("onnx", ("int4", "int8")),
-            "DML": Reads("onnx-dml", ("int4",)),
+            "CPU": DeviceSupport("onnx", ("int4", "int8")),
+            "DML": DeviceSupport("onnx-dml", ("int4",)),
         },
         best=("DML", "CPU"),
     ),
@@ -83,9 +85,9 @@ ENGINES: dict[str, Engine] = {
         package="torch",
         module="torch",
         devices={
-            "CPU": Reads("hf", ("fp32",)),
-            "CUDA": Reads("hf", ("fp16", "bf16")),
-            "XPU": Reads("hf", ("fp16", "bf16")),
+            "CPU": DeviceSupport("hf", ("fp32",)),
+            "CUDA": DeviceSupport("hf", ("fp16", "bf16")),
+            "XPU": DeviceSupport("hf", ("fp16", "bf16")),
         },
         best=("CUDA", "XPU", "CPU"),
     ),
@@ -94,6 +96,6 @@ ENGINES: dict[str, Engine] = {
         target="backends.fake:Fake",
         package="",
         module="",
-        devices={"CPU": Reads("none", ("30tps",))},
+        devices={"CPU": DeviceSupport("none", ("30tps",))},
     ),
 }

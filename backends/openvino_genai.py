@@ -28,7 +28,7 @@ NPU_ON_CPU_PROPERTIES = {
 }
 # Its room is MAX_PROMPT_LEN + MIN_RESPONSE_LEN tokens for prompt and answer together; a shorter
 # prompt leaves more of it to the answer.
-LEAST_ANSWER = 64
+MIN_ANSWER_TOKENS = 64
 
 
 class OpenVinoGenAI(Backend):
@@ -43,7 +43,7 @@ class OpenVinoGenAI(Backend):
         name = openvino_device_name(openvino.Core(), used)
         static = device.startswith("NPU")
         self._capacity = capacity if static else None
-        self._longest_prompt = max(capacity - LEAST_ANSWER, 1) if static else None
+        self._longest_prompt = max(capacity - MIN_ANSWER_TOKENS, 1) if static else None
         cache = CompileCache(device)
         with explained(model):
             self._vocabulary = vocabulary(model)
@@ -63,7 +63,7 @@ class OpenVinoGenAI(Backend):
 
     def _properties(self, device: str) -> dict[str, Any]:
         if self._longest_prompt:
-            room = {"MAX_PROMPT_LEN": self._longest_prompt, "MIN_RESPONSE_LEN": LEAST_ANSWER}
+            room = {"MAX_PROMPT_LEN": self._longest_prompt, "MIN_RESPONSE_LEN": MIN_ANSWER_TOKENS}
             return room | (NPU_ON_CPU_PROPERTIES if device == NPU_ON_CPU else {})
         # What LLMPipeline takes by itself (get_latency_oriented_scheduler_config in its
         # utils.cpp), but for the prefix cache: with it a repeated prompt costs no prefill.

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from backends.base import Options
 from playground import models
-from playground.cli import render as terminal
+from playground.cli import render
 from playground.lanes import lane as lanes
 from playground.lanes import memory
 from playground.lanes.host import Host, Hosts
@@ -80,7 +80,7 @@ def measure(host: Host, model: str, prompt: int, answer: int) -> Measured:
         models.weights(*what) or {},
         memory.shape_of(Path(models.lane_folder(*what))),
         tokens,
-        prompt=memory.CHUNK if lane.reads.fixed_room else prompt,
+        prompt=memory.CHUNK if lane.support.fixed_capacity else prompt,
     )
     assert estimate is not None
     return Measured(estimate, loading.mb, answering.mb)
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=500, help="tokens of the prompt; 500")
     parser.add_argument("--answer", type=int, default=32, help="tokens of the answer; 32")
     options = parser.parse_args()
-    terminal.speak_utf8()
+    render.use_utf8()
     console = Console(width=120)
     chosen = [each for each in options.lanes.split(",") if each]
     table = Table(title=f"MB of {models.title(options.model)}, {options.prompt} tokens of prompt")

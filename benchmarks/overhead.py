@@ -13,7 +13,7 @@ from playground.arena import Arena
 from playground.lanes.host import tokenizer_of
 from playground.lanes.lane import Lane, parse
 from playground.models import DEFAULT_MODEL, lane_folder
-from playground.runs.lane_run import Request
+from playground.runs.request import Request
 
 PROMPT = "Write a long story about a lighthouse keeper who finds a map."
 TOKENS = 256

@@ -18,19 +18,20 @@ from playground.errors import BadInput, PlaygroundError, PreparationError
 from playground.gauges.probes import Probes
 from playground.gauges.sample import Sample
 from playground.gauges.sampler import Sampler
-from playground.history import BENCH, RUN, History, Keeper
+from playground.history import BENCH, RUN, History, HistoryWriter
 from playground.lanes.host import Hosts, tokenizer_of
 from playground.lanes.lane import Lane
 from playground.lanes.memory import NotEnoughMemory
 from playground.prompt import Tokenizer
-from playground.runs.lane_run import IN_TURN, TOGETHER, LaneRun, Request
+from playground.runs.lane_run import LaneRun
+from playground.runs.request import IN_TURN, TOGETHER, Request
 
 SETTLE_S = 0.5  # between lanes in turn: thread pools of the last engine stop spinning
 STATES_HZ = 8
 LOADING = "Waiting until all lanes are loaded."
 IDLING = "Measuring what the machine draws while it is idle."
-MOST_LOADS = 4  # of a lane for one run, when others load it with another model in between
-LEAST_ANSWER = 64  # that engines with a fixed room keep free for it
+MAX_LOADS = 4  # of a lane for one run, when others load it with another model in between
+MIN_ANSWER_TOKENS = 64  # that engines with a fixed room keep free for it
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Arena:
     def __init__(self, history: History | None = None, probes: Probes | None = None) -> None:
         self.hosts = Hosts()
         self.sampler = Sampler(self.hosts.pids, probes)
-        self.keeper = Keeper(history)
+        self.history_writer = HistoryWriter(history)
         self._run: Run | None = None
 
     @property
@@ -68,20 +69,20 @@ class Arena:
         try:
             if run.error is None and any(each.t0 or each.error for each in run.lanes.values()):
                 gauges = [each.as_dict() for each in run.samples]
-                self.keeper.keep(RUN, run.request.settings(), run.result(), gauges)
+                self.history_writer.keep(RUN, run.request.settings(), run.result(), gauges)
         except Exception:  # no column may wait for ever because of it
             log.exception("The run could not be kept")
 
     def keep_bench(self, settings: dict[str, Any], result: dict[str, Any]) -> None:
         """Put a benchmark that measured anything into the history."""
         if result["results"]:
-            self.keeper.keep(BENCH, settings, result, [])
+            self.history_writer.keep(BENCH, settings, result, [])
 
     def close(self) -> None:
         """End all workers and the gauges; what has ended is kept first."""
         self.hosts.close()
         self.sampler.close()
-        self.keeper.close()
+        self.history_writer.close()
 
 
 class Run:
@@ -166,7 +167,7 @@ class Run:
                 self._fault(run, error)
         finally:
             for run in self._later:
-                run.host.take_back()
+                run.host.undefer()
             if self._keep:
                 self._keep(self)  # before anyone may think that all is over and close the program
             self.done.set()
@@ -177,10 +178,10 @@ class Run:
     def _devices(self, runs: list[LaneRun]) -> Iterator[None]:
         """All devices for us alone, and these lanes as they were made ready: a load that had waited
         may have come between, with another model."""
-        for attempt in range(MOST_LOADS):
+        for attempt in range(MAX_LOADS):
             with self._hosts.devices:
                 lost = [run for run in runs if not run.finished and not self._is_ready(run)]
-                if not lost or attempt == MOST_LOADS - 1:
+                if not lost or attempt == MAX_LOADS - 1:
                     with models.paused():
                         yield
                     return
@@ -211,14 +212,14 @@ class Run:
             run.host.make_ready(self.request.model, self._room)
             run.tokenizer = tokenizer_of(run.lane, self.request.model)
             run.prompt, run.tokenise_ns = self._tokenise(run.tokenizer)
-            run.check_room()
+            run.check_prompt_length()
         except BadInput as error:
             self.error = error
             run.fail(error)
         except NotEnoughMemory as error:
             if self.request.mode == IN_TURN and len(self.lanes) > 1 and run not in self._later:
                 self._later.append(run)
-                run.host.put_off(error)
+                run.host.defer(error)
             else:
                 run.fail(error)
         except PlaygroundError as error:
@@ -232,12 +233,14 @@ class Run:
             return
         for run in self.lanes.values():
             if run.finished:
-                run.host.yield_memory()
+                run.host.unload()
         self._make_ready([coming])
 
     def _room(self, tokenizer: Tokenizer) -> int:
         """How many tokens prompt and answer may come to; BadInput when the prompt is too long."""
-        return len(self._tokenise(tokenizer)[0]) + max(self.request.max_new_tokens, LEAST_ANSWER)
+        return len(self._tokenise(tokenizer)[0]) + max(
+            self.request.max_new_tokens, MIN_ANSWER_TOKENS
+        )
 
     def _tokenise(self, tokenizer: Tokenizer) -> tuple[list[int], int]:
         """The prompt's ids, made once for all lanes that share a tokenizer, and the time it took.

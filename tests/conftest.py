@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backends import ENGINES, Engine, Reads
+from backends import ENGINES, DeviceSupport, Engine
 from playground import models
 from playground.arena import Arena
 from playground.lanes.lane import Lane, default_lanes
@@ -70,7 +70,11 @@ def misbehaving(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Lane]:
 
     def lane(name: str) -> Lane:
         engine = Engine(
-            name, f"tests.support.misbehaving:{name}", "", "", {"CPU": Reads("none", ("none",))}
+            name,
+            f"tests.support.misbehaving:{name}",
+            "",
+            "",
+            {"CPU": DeviceSupport("none", ("none",))},
         )
         monkeypatch.setitem(ENGINES, name.lower(), engine)
         return Lane(name.lower(), "CPU", "none")

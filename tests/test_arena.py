@@ -14,7 +14,7 @@ from backends.fake import TEXT
 from playground.arena import Arena, Run
 from playground.errors import BadInput
 from playground.lanes.lane import Lane, parse, parse_all
-from playground.runs.lane_run import IN_TURN, TOGETHER, Request
+from playground.runs.request import IN_TURN, TOGETHER, Request
 
 RECORD = [
     "lane",

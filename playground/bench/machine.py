@@ -21,11 +21,11 @@ CPUS = Path("sys/devices/system/cpu")
 
 
 def describe(lanes: Iterable[Lane], copy: dict[str, Any] | None) -> dict[str, Any]:
-    """System, processor, memory, devices with drivers, packages. copy: what `roof.measure` told.
+    """System, processor, memory, devices with drivers, packages. copy: of memory_bandwidth.measure.
 
     The engines are asked for their devices only where a lane has an engine.
     """
-    found = devices.found() if any(lane.needs_model for lane in lanes) else devices.Found()
+    found = devices.found() if any(lane.needs_model for lane in lanes) else devices.Discovery()
     rows = doctor.device_rows(found)
     versions = packages.versions(doctor.ROOT)
     told = {

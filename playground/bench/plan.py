@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground import models
-from playground.arena import LEAST_ANSWER
+from playground.arena import MIN_ANSWER_TOKENS
 from playground.errors import BadInput
 from playground.lanes.lane import Lane
 from playground.lanes.tokenizers import tokenizer_of
 from playground.prompt import Tokenizer
-from playground.runs.lane_run import IN_TURN, MOST_NEW_TOKENS, TOGETHER
+from playground.runs.request import IN_TURN, MAX_NEW_TOKENS, TOGETHER
 
 PROMPT_TOKENS = (32, 256, 512, 1024)
 NEW_TOKENS, RUNS, WARMUP = 128, 3, 1
-MOST_RUNS = 1_000
-LARGEST = 1_000_000  # tokens of a prompt; no model here takes as many
+MAX_RUNS = 1_000
+MAX_PROMPT_TOKENS = 1_000_000  # tokens of a prompt; no model here takes as many
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Plan:
         if not self.prompt_tokens:
             raise BadInput("No prompt length is chosen.", "Give at least one, such as 256.")
         for length in self.prompt_tokens:
-            _whole("A prompt of this many tokens", length, 1, LARGEST)
+            _whole("A prompt of this many tokens", length, 1, MAX_PROMPT_TOKENS)
         if len(set(self.prompt_tokens)) < len(self.prompt_tokens):
             raise BadInput("A prompt length is named twice.", "Name each length once.")
-        _whole("The number of new tokens", self.new_tokens, 1, MOST_NEW_TOKENS)
-        _whole("The number of runs", self.runs, 1, MOST_RUNS)
-        _whole("The number of warm-up runs", self.warmup, 0, MOST_RUNS)
+        _whole("The number of new tokens", self.new_tokens, 1, MAX_NEW_TOKENS)
+        _whole("The number of runs", self.runs, 1, MAX_RUNS)
+        _whole("The number of warm-up runs", self.warmup, 0, MAX_RUNS)
         if len({lane.needs_model for lane in self.lanes}) > 1:
             raise BadInput(
                 "The fake lane reads bytes, the others a model's tokens: their prompts would not "
@@ -77,7 +77,7 @@ class Plan:
         """Tokens of prompt and answer that engines with a fixed room make room for, once for all
         lengths."""
         self.check(tokenizer)
-        return max(self.prompt_tokens) + max(self.new_tokens, LEAST_ANSWER)
+        return max(self.prompt_tokens) + max(self.new_tokens, MIN_ANSWER_TOKENS)
 
     def settings(self) -> dict[str, Any]:
         """All that is needed to repeat it."""

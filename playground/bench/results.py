@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from playground.bench import roof
+from playground.bench import memory_bandwidth
 from playground.bench.statistics import MEASURED, Figures, Summary, summary
 from playground.errors import PlaygroundError
 from playground.runs import metrics
@@ -17,7 +17,7 @@ from playground.runs.lane_run import LaneRun
 Json = dict[str, Any]
 
 
-class Row:
+class ResultRow:
     """One lane at one prompt length, as it fills. begin: the lane's first `LaneRun`."""
 
     def __init__(self, begin: LaneRun, prompt_tokens: int, wanted: int) -> None:
@@ -49,7 +49,7 @@ class Row:
     def record(self, stopped: bool, copy: Json | None) -> Json:
         """The record of docs/design.md with medians in the figures' places, and what they are of.
 
-        copy: what `roof.measure` told.
+        copy: what `memory_bandwidth.measure` told.
         """
         record = self._last.record()
         found = summary(run.record() for run in self._runs)
@@ -66,7 +66,9 @@ class Row:
             "ended_ns": self._runs[-1].ended if self._runs else None,
             "error": self.error.as_dict() if self.error else None,
             "contended": self._last.contended,
-            "roof_share": roof.share(found["median"]["bandwidth_gbs"], copy, self._last.lane),
+            "roof_share": memory_bandwidth.share(
+                found["median"]["bandwidth_gbs"], copy, self._last.lane
+            ),
             "p5": found["p5"],
             "p95": found["p95"],
             "runs": [raw(run) for run in self._runs],

@@ -12,17 +12,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from playground import models
-from playground.arena import MOST_LOADS, SETTLE_S, STATES_HZ, Arena
-from playground.bench import machine, roof
+from playground.arena import MAX_LOADS, SETTLE_S, STATES_HZ, Arena
+from playground.bench import machine, memory_bandwidth
 from playground.bench.plan import Plan
 from playground.bench.prompts import TEXT, Prompts, prompts_of
-from playground.bench.results import Row
+from playground.bench.results import ResultRow
 from playground.bench.schedule import Pace, Turn, turns
 from playground.errors import BadInput, PlaygroundError
 from playground.lanes.lane import Lane
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import Stage
-from playground.runs.lane_run import IN_TURN, LaneRun, Request
+from playground.runs.lane_run import LaneRun
+from playground.runs.request import IN_TURN, Request
 
 log = logging.getLogger(__name__)
 
@@ -52,16 +53,16 @@ def run(plan: Plan, arena: Arena, stop: threading.Event) -> Iterator[Step]:
     bench = _Bench(plan, arena, stop)
     hosts = [arena.hosts[lane] for lane in plan.lanes]
     for host in hosts:
-        host.unload()  # so that each load and each first run after it is seen
+        host.unload_if_idle()  # so that each load and each first run after it is seen
         host.join_run()
     try:
         bench.look_at_machine()
-        for attempt in range(MOST_LOADS):
+        for attempt in range(MAX_LOADS):
             yield from bench.load()
             if stop.is_set():
                 break
             with arena.hosts.devices, models.paused():
-                if bench.is_ready() or attempt == MOST_LOADS - 1:
+                if bench.is_ready() or attempt == MAX_LOADS - 1:
                     yield from bench.measure()
                     break
         yield bench.step()
@@ -81,7 +82,7 @@ class _Bench:
             model=plan.model,
             ignore_eos=True,
         )
-        self._rows: dict[tuple[Lane, int], Row] = {}
+        self._rows: dict[tuple[Lane, int], ResultRow] = {}
         self._lost: dict[Lane, PlaygroundError] = {}  # they take no more runs
         self._fresh: set[Lane] = set()  # loaded by us, and not run since
         self._wrong: BadInput | None = None
@@ -107,7 +108,7 @@ class _Bench:
     def look_at_machine(self) -> None:
         """Before anything is loaded, and while no run is under way."""
         with self._arena.hosts.devices, models.paused():
-            copy = roof.measure()
+            copy = memory_bandwidth.measure()
         self._machine = {
             "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
             **machine.describe(self._plan.lanes, copy),
@@ -225,9 +226,9 @@ class _Bench:
             row.fail(run, _too_few(len(run.times), wanted))
         self._fresh.discard(run.lane)
 
-    def _row(self, lane: Lane, tokens: int) -> Row:
+    def _row(self, lane: Lane, tokens: int) -> ResultRow:
         if (lane, tokens) not in self._rows:
-            self._rows[lane, tokens] = Row(self._lane_run(lane), tokens, self._plan.runs)
+            self._rows[lane, tokens] = ResultRow(self._lane_run(lane), tokens, self._plan.runs)
         return self._rows[lane, tokens]
 
     def _lane_run(self, lane: Lane) -> LaneRun:
@@ -244,7 +245,7 @@ class _Bench:
 
 def _generate(run: LaneRun) -> None:
     try:
-        run.check_room()
+        run.check_prompt_length()
         run.generate()
     except PlaygroundError as error:
         run.fail(error)

@@ -22,7 +22,7 @@ LINE = 1.4  # lines' distance, of the size of their letters
 LABELS_BELOW = 0.62  # of an x axis: ticks and what they are
 GAP_BETWEEN = 0.75  # between rows of plots
 HANDLE = 0.75  # a legend's sign, and the space around it
-MOST_LINES = 4  # of one note
+MAX_LINES = 4  # of one note
 HINTED = 1.02  # letters of pixels are as much wider than their shapes, at most
 
 
@@ -145,6 +145,6 @@ def wrapped(text: str, wide: float, size: float) -> list[str]:
             lines.append(fitted(word, wide, size))
         else:
             lines[-1] = fitted(longer, wide, size)
-    if len(lines) > MOST_LINES:
-        lines = [*lines[: MOST_LINES - 1], lines[MOST_LINES - 1] + " …"]
+    if len(lines) > MAX_LINES:
+        lines = [*lines[: MAX_LINES - 1], lines[MAX_LINES - 1] + " …"]
     return lines

@@ -17,9 +17,9 @@ from playground.charts.references import Reference, references
 from playground.charts.theme import DASHES, MARKERS, Theme, lane_style
 from playground.charts.view import Bar, Key, View
 
-LEAST_GAP = 0.62  # between two ticks, inches
+MIN_GAP = 0.62  # between two ticks, inches
 MARKS = 10  # on a line along an answer
-PANEL, MOST_PANELS = 2.3, 12
+PANEL, MAX_PANELS = 2.3, 12
 
 
 def latency(figure: Figure, kind: Kind, view: View, other: View | None, theme: Theme) -> Drawn:
@@ -105,7 +105,7 @@ def name_lengths(axes: Axes, lengths: Sequence[float], theme: Theme) -> None:
     an_inch = log(high / low) / (WIDTH - LEFT - RIGHT)
     kept: list[float] = []
     for length in reversed(lengths):
-        if not kept or log(kept[-1] / length) >= LEAST_GAP * an_inch:
+        if not kept or log(kept[-1] / length) >= MIN_GAP * an_inch:
             kept.append(length)
     axes.set_xticks(kept, [f"{each:,}" for each in kept])
     axes.xaxis.set_minor_locator(NullLocator())
@@ -118,7 +118,7 @@ def along(figure: Figure, kind: Kind, view: View, other: View | None, theme: The
     found: Mapping[Key, list[float] | None] = kind.data(view, other)
     lengths = [each for each in view.lengths if any(found.get((lane, each)) for lane in view.lanes)]
     plots: list[Axes] = []
-    for length in lengths[:MOST_PANELS]:
+    for length in lengths[:MAX_PANELS]:
         axes = prepared(figure.add_subplot(sharey=plots[0] if plots else None), theme, "y")
         axes.set_title(f"{length or 0:,} input tokens", loc="left", fontsize=12, color=theme.text)
         for place, lane in enumerate(view.lanes):

@@ -15,10 +15,10 @@ from playground.gauges.power_source import PowerSource
 from playground.history.columns import energy_of_a_token
 from playground.history.entry import BENCH, Entry, bare
 from playground.models.hub.files import parse_id
-from playground.runs.lane_run import IN_TURN
+from playground.runs.request import IN_TURN
 
 Json = Mapping[str, Any]
-LONGEST_NAME = 48  # characters of a lane
+MAX_NAME_LENGTH = 48  # characters of a lane
 MOST = 1e18  # of any figure; a clock of ns is there after 31 years
 Key = tuple[str, int | None]  # a lane and, of a bench, a prompt length
 
@@ -63,8 +63,8 @@ class View:
         said = {each.get("status") for (name, _), each in self.records.items() if name == lane}
         wrong = [f" ({word})" for word in ("error", "unavailable") if word in said]
         name = plain(lane)
-        if len(name) > LONGEST_NAME:
-            name = f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 :]}"
+        if len(name) > MAX_NAME_LENGTH:
+            name = f"{name[: MAX_NAME_LENGTH // 2]}…{name[-MAX_NAME_LENGTH // 2 :]}"
         return name + "".join(wrong[:1])
 
     def small_print(self, whiskers: bool) -> list[str]:

@@ -12,7 +12,7 @@ from playground.cli import bench as cli_bench
 from playground.cli import gauges as cli_gauges
 from playground.cli import history as cli_history
 from playground.cli import models as cli_models
-from playground.cli import render as terminal
+from playground.cli import render
 from playground.cli.options import (
     FAILED,
     INTERRUPTED,
@@ -30,13 +30,13 @@ from playground.history import History
 from playground.lanes import lane as lanes
 from playground.models import check
 from playground.paths import home
-from playground.runs.lane_run import IN_TURN, TOGETHER, Request
+from playground.runs.request import IN_TURN, TOGETHER, Request
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code. No traceback reaches a person."""
     options = parser().parse_args(arguments)
-    terminal.speak_utf8()
+    render.use_utf8()
     try:
         log_to_file()
         return int(options.command(options))
@@ -108,7 +108,7 @@ def list_lanes(options: argparse.Namespace) -> int:
     if options.json:
         print_json(rows)
     else:
-        terminal.print_lanes(rows)
+        render.print_lanes(rows)
     return OK
 
 
@@ -129,13 +129,13 @@ def ask(options: argparse.Namespace) -> int:
     try:
         run = arena.start(request)
         if options.json:
-            result = terminal.wait_for(run)
+            result = render.wait_for(run)
             print_json(result)
         else:
-            result = terminal.stream(run)
+            result = render.stream(run)
     finally:
         arena.close()
-    say_trouble(arena.keeper)
+    say_trouble(arena.history_writer)
     return OK if all(lane["status"] == "ok" for lane in result["lanes"]) else FAILED
 
 

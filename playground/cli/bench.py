@@ -35,7 +35,7 @@ from playground.errors import BadInput, PlaygroundError
 from playground.formatting import number, time_left
 from playground.gauges.power_source import PowerSource
 from playground.history import History
-from playground.runs.lane_run import IN_TURN, TOGETHER
+from playground.runs.request import IN_TURN, TOGETHER
 
 STDOUT = "-"
 Json = dict[str, Any]
@@ -103,7 +103,7 @@ def bench(options: argparse.Namespace) -> int:
     try:
         with ctrl_c() as stop:
             say("measure the memory's copy bandwidth")
-            show = Progress()
+            show = BenchProgress()
             for step in run(plan, arena, stop):
                 result = step.result
                 show(step)
@@ -111,7 +111,7 @@ def bench(options: argparse.Namespace) -> int:
         arena.keep_bench(plan.settings(), result)
     finally:
         arena.close()
-    say_trouble(arena.keeper)
+    say_trouble(arena.history_writer)
     if interrupted:
         say("Interrupted." if result["results"] else "Interrupted before anything was measured.")
     print_result(result, file, to_stdout=options.json == STDOUT)
@@ -154,7 +154,7 @@ def draw(result: Json, file: Path) -> None:
     say(f"The chart is in {file}.")
 
 
-class Progress:
+class BenchProgress:
     """Lines on stderr: how the lanes load, then each run before it begins."""
 
     def __init__(self) -> None:

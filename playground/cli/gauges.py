@@ -14,7 +14,7 @@ from playground.cli.options import OK, print_json
 from playground.errors import BadInput
 from playground.gauges.summary import measure, rows
 
-LONGEST_S = 3600
+MAX_SECONDS = 3600
 
 
 def add_commands(commands: Any) -> None:
@@ -31,10 +31,10 @@ def add_commands(commands: Any) -> None:
 
 
 def gauges(options: argparse.Namespace) -> int:
-    if not 0.1 <= options.seconds <= LONGEST_S:  # also refuses NaN
+    if not 0.1 <= options.seconds <= MAX_SECONDS:  # also refuses NaN
         raise BadInput(
             f"Gauges cannot be read over {options.seconds:g} seconds.",
-            f"Give a number of seconds from 0.1 to {LONGEST_S}.",
+            f"Give a number of seconds from 0.1 to {MAX_SECONDS}.",
         )
     found = measure(options.seconds)
     if options.json:

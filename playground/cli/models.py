@@ -117,12 +117,12 @@ def list_models(options: argparse.Namespace) -> int:
     return OK
 
 
-def as_json(item: models.Item) -> dict[str, Any]:
+def as_json(item: models.StoredModel) -> dict[str, Any]:
     parts = [{**asdict(part), "folder": str(part.folder)} for part in item.parts]
     return {**asdict(item), "parts": parts}
 
 
-def rows(item: models.Item) -> list[list[str]]:
+def rows(item: models.StoredModel) -> list[list[str]]:
     """One for each part, and one for what no part accounts for."""
     found = [
         [

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from playground import models
-from playground.history import Keeper
+from playground.history import HistoryWriter
 from playground.lanes import lane as lanes
 
 OK, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
@@ -37,7 +37,7 @@ def add_no_history(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-history", action="store_true", help="do not keep it in the history")
 
 
-def say_trouble(keeper: Keeper) -> None:
+def say_trouble(keeper: HistoryWriter) -> None:
     """On stderr, what a person should know of the history."""
     if keeper.notice:
         print(keeper.notice, file=sys.stderr)

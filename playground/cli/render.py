@@ -22,7 +22,7 @@ from playground.runs.lane_run import LaneRun
 STYLES = {"ok": "green", "error": "red", "unavailable": "yellow", "stopped": "yellow"}
 
 
-def speak_utf8() -> None:
+def use_utf8() -> None:
     """A Windows pipe speaks cp1252 unless told, and the first 你好 would end the program."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

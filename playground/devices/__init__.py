@@ -8,11 +8,11 @@ from __future__ import annotations
 from playground.devices.hardware import hardware
 from playground.devices.probing import forget, found, known, torch_build
 from playground.devices.reasons import why_not
-from playground.devices.records import Device, Found, Hardware
+from playground.devices.records import Device, Discovery, Hardware
 
 __all__ = [
     "Device",
-    "Found",
+    "Discovery",
     "Hardware",
     "forget",
     "found",

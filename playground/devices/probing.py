@@ -19,7 +19,7 @@ from typing import Any
 
 from playground.devices import windows
 from playground.devices.hardware import directml_adapters, hardware
-from playground.devices.records import Device, Found, Hardware
+from playground.devices.records import Device, Discovery, Hardware
 from playground.workers import npu_environment
 from playground.workers.liveness import exit_text, kill_tree
 
@@ -29,11 +29,11 @@ PROBE = Path(__file__).with_name("probe.py")
 
 log = logging.getLogger(__name__)
 _guard = threading.Lock()
-_found: Found | None = None
+_found: Discovery | None = None
 
 
 @dataclass(frozen=True)
-class Probe:
+class DeviceQuery:
     """A question to an engine. title: "OpenVINO's GPU plugin"; environment: its own variables."""
 
     title: str
@@ -55,7 +55,7 @@ class Answer:
         return tuple(_device(line) for line in self.lines if "name" in line)
 
 
-def found() -> Found:
+def found() -> Discovery:
     """What the engines find. Blocks until it is known, a second or a few for the first caller."""
     global _found
     with _guard:
@@ -64,7 +64,7 @@ def found() -> Found:
         return _found
 
 
-def known() -> Found | None:
+def known() -> Discovery | None:
     """What `found` told, without waiting for it."""
     return _found
 
@@ -76,7 +76,7 @@ def forget() -> None:
         _found = None
 
 
-def probes() -> dict[str, Probe]:
+def probes() -> dict[str, DeviceQuery]:
     """The questions worth asking: none to an engine that is not installed."""
     asked = {}
     if _spec("openvino"):
@@ -91,7 +91,7 @@ def probes() -> dict[str, Probe]:
     return asked
 
 
-def look(probes: Mapping[str, Probe]) -> Found:
+def look(probes: Mapping[str, DeviceQuery]) -> Discovery:
     """Ask all at once and put the answers together."""
     answers: dict[str, Answer] = {}
 
@@ -107,7 +107,7 @@ def look(probes: Mapping[str, Probe]) -> Found:
     openvino = [answers.get(f"openvino:{plugin}", Answer()) for plugin in PLUGINS]
     directml = has_directml()
     here = hardware()
-    return Found(
+    return Discovery(
         openvino=tuple(_with_driver(each, here) for answer in openvino for each in answer.devices),
         dml=directml_adapters() if directml is not False else (),
         torch=tuple(_with_driver(each, here) for each in answers.get("torch", Answer()).devices),
@@ -122,7 +122,7 @@ def look(probes: Mapping[str, Probe]) -> Found:
     )
 
 
-def ask(probe: Probe) -> Answer:
+def ask(probe: DeviceQuery) -> Answer:
     """What a child tells before it ends, crashes or is ended. Never raises."""
     try:
         process = subprocess.Popen(
@@ -181,9 +181,9 @@ def _probe(
     title: str,
     *arguments: str,
     python: Path = Path(sys.executable),
-) -> Probe:
+) -> DeviceQuery:
     """The child ends itself soon after our patience does, in case we are gone by then."""
-    return Probe(title, [str(python), "-P", str(PROBE), str(2 * PATIENCE_S), *arguments])
+    return DeviceQuery(title, [str(python), "-P", str(PROBE), str(2 * PATIENCE_S), *arguments])
 
 
 def _spec(module: str) -> ModuleSpec | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from playground.devices import probing
 from playground.devices.hardware import hardware
-from playground.devices.records import Found, Hardware
+from playground.devices.records import Discovery, Hardware
 
 Reason = tuple[str, str]
 
@@ -30,7 +30,7 @@ def why_not(device: str) -> Reason:
 
 def explain(
     device: str,
-    found: Found,
+    found: Discovery,
     here: Sequence[Hardware],
     torch_build: str | None,
     platform: str,
@@ -51,7 +51,7 @@ def explain(
     return _intel(kind, found, here, platform)
 
 
-def _intel(kind: str, found: Found, here: Sequence[Hardware], platform: str) -> Reason:
+def _intel(kind: str, found: Discovery, here: Sequence[Hardware], platform: str) -> Reason:
     """OpenVINO's GPU and NPU and the NPU library's NPU, all of which want Intel's."""
     what, who = kind.partition("-")[0], "The NPU library" if "-" in kind else "OpenVINO"
     link = (NPU_DRIVER if what == "NPU" else GPU_DRIVER).get(platform, "")
@@ -99,7 +99,7 @@ def _unused(one: Hardware, who: str, error: str | None, link: str, platform: str
     return f"{has}, but {who} does not find it: {trouble}.", f"Install the newest: {restart}"
 
 
-def _directml(found: Found, platform: str) -> Reason:
+def _directml(found: Discovery, platform: str) -> Reason:
     if platform != "win32":
         return (
             "DirectML needs Windows.",
@@ -116,7 +116,9 @@ def _directml(found: Found, platform: str) -> Reason:
     )
 
 
-def _torch(kind: str, found: Found, here: Sequence[Hardware], torch_build: str | None) -> Reason:
+def _torch(
+    kind: str, found: Discovery, here: Sequence[Hardware], torch_build: str | None
+) -> Reason:
     """PyTorch's CUDA (also AMD's ROCm, which is called so) and XPU."""
     makers = ("NVIDIA", "AMD") if kind == "CUDA" else ("Intel",)
     gpus = [each for each in here if each.kind == "GPU" and each.vendor in makers]

@@ -23,7 +23,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Found:
+class Discovery:
     """What the engines answered. None: that engine is not installed, or could not tell.
 
     errors: by probe ("openvino:GPU"), a sentence for a person. details: what an engine itself said

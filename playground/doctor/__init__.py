@@ -52,7 +52,7 @@ def _made(name: str, make: Callable[[], Any]) -> Any:
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def device_rows(found: devices.Found) -> Iterator[Row]:
+def device_rows(found: devices.Discovery) -> Iterator[Row]:
     """What each engine finds, and a row with the reason where it finds nothing."""
     for engine, module, probe, kinds, have in (
         ("OpenVINO", "openvino", "openvino", ("CPU", "GPU", "NPU"), found.openvino),
@@ -78,7 +78,7 @@ def device_rows(found: devices.Found) -> Iterator[Row]:
     yield {"engine": "NPU library", "device": "NPU", **_about(None), "note": note}
 
 
-def _trouble(found: devices.Found, probe: str, kind: str) -> str:
+def _trouble(found: devices.Discovery, probe: str, kind: str) -> str:
     """Why an engine has no such device, and what it said itself."""
     error = found.errors.get(probe) or found.errors.get(f"{probe}:{kind}")
     said = found.details.get(f"{probe}:{kind}", "")

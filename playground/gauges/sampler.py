@@ -14,18 +14,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from playground.gauges import aggregate as means
-from playground.gauges import power_source
+from playground.gauges import aggregate, power_source
 from playground.gauges.probes import UNLISTED, Probes, of_this_machine, unreadable
 from playground.gauges.readings import Moment
 from playground.gauges.sample import Sample
-from playground.gauges.system import Machine
+from playground.gauges.system import System
 from playground.gauges.workers import Workers
 
 PERIOD_S = 1.0
 KEPT_S = 120
 # A mark sooner than this after a sample takes none: counters grow in steps, of 10 ms some.
-LEAST_NS = 50_000_000
+MIN_NS = 50_000_000
 MARK_WAIT_S = 0.5  # a driver that hangs must not keep a run from beginning
 POWER_SOURCE_S = 10  # between two looks: the battery's driver may be slow
 IDLE_S = 2.0
@@ -70,7 +69,7 @@ class Sampler:
         """Take a sample now, unless one is fresh: what comes next is not mixed with what was."""
         with self._changed:
             asked = time.perf_counter_ns()
-            if self._closed or asked - self._last < LEAST_NS:
+            if self._closed or asked - self._last < MIN_NS:
                 return
             self._wake.set()
             self._changed.wait_for(lambda: self._last >= asked, MARK_WAIT_S)
@@ -97,8 +96,8 @@ class Sampler:
             began = time.perf_counter_ns()
             stop.wait(IDLE_S)
             self.mark()
-        return means.mean(
-            samples, began, time.perf_counter_ns(), lambda each: means.drawn(each.meters)
+        return aggregate.mean(
+            samples, began, time.perf_counter_ns(), lambda each: aggregate.drawn(each.meters)
         )
 
     def close(self) -> None:
@@ -106,14 +105,14 @@ class Sampler:
         self._wake.set()
 
     @cached_property
-    def _readers(self) -> tuple[Machine, Workers, Probes]:
+    def _readers(self) -> tuple[System, Workers, Probes]:
         """Made in the thread: finding the hardware and starting drivers' libraries takes time."""
         try:
             probes = self._given or of_this_machine()
         except Exception:  # one driver's surprise must not cost CPU and memory
             log.exception("The gauges of GPU, NPU and power could not be set up")
             probes = unreadable(UNLISTED)
-        return Machine(), Workers(self._pids), probes
+        return System(), Workers(self._pids), probes
 
     def _run(self) -> None:
         _ = self._readers

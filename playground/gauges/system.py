@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 
 
-class Machine:
+class System:
     """Read once a second: the CPU figure is the mean since the last reading."""
 
     def __init__(self) -> None:

@@ -1,11 +1,11 @@
 """What was measured, kept: a store of runs and benches, their export and their comparison."""
 
-from playground.history.compare import Comparison, Row, Sharing, compare
+from playground.history.compare import Comparison, ComparisonRow, Sharing, compare
 from playground.history.entry import BENCH, RUN, Entry, Summary
 from playground.history.export import to_csv, to_json, to_markdown
 from playground.history.imports import import_json
-from playground.history.keeper import Keeper
 from playground.history.store import History
+from playground.history.writer import HistoryWriter
 
 __all__ = [
     "BENCH",
@@ -13,8 +13,8 @@ __all__ = [
     "Comparison",
     "Entry",
     "History",
-    "Keeper",
-    "Row",
+    "HistoryWriter",
+    "ComparisonRow",
     "Sharing",
     "Summary",
     "compare",

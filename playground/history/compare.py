@@ -7,7 +7,7 @@ from typing import Any
 
 from playground.history.columns import rows
 from playground.history.entry import BENCH, Entry
-from playground.runs.lane_run import IN_TURN, TOGETHER
+from playground.runs.request import IN_TURN, TOGETHER
 
 FIGURES = (
     "new_tokens",
@@ -26,7 +26,7 @@ Key = tuple[str, int | None]
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One figure of one lane; None is what is not known. ratio: b over a."""
 
     lane: str
@@ -52,7 +52,7 @@ class Sharing:
 class Comparison:
     """differing: the settings that are not the same, in which case a ratio tells of those too."""
 
-    rows: list[Row]
+    rows: list[ComparisonRow]
     sharing: list[Sharing]
     differing: list[str]
 
@@ -62,7 +62,7 @@ def compare(a: Entry, b: Entry) -> Comparison:
     first, second = by_lane(a), by_lane(b)
     keys = [*first, *(key for key in second if key not in first)]
     found = [
-        Row(*key, figure, x, y, ratio(y, x))
+        ComparisonRow(*key, figure, x, y, ratio(y, x))
         for key in keys
         for figure in FIGURES
         for x, y in [(first.get(key, {}).get(figure), second.get(key, {}).get(figure))]

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from playground.runs.lane_run import TOGETHER
+from playground.runs.request import TOGETHER
 
 RUN, BENCH = "run", "bench"
 ROWS = {RUN: "lanes", BENCH: "results"}  # where a result keeps its records
-MOST_OF_A_PROMPT = 200  # characters of it in a summary
+MAX_PROMPT_PREVIEW = 200  # characters of it in a summary
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Entry:
         for record in self.records:  # of a bench: the first of its lengths
             lanes.setdefault(record["lane"], record)
         return {
-            "prompt": prompt[:MOST_OF_A_PROMPT] if isinstance(prompt, str) else "",
+            "prompt": prompt[:MAX_PROMPT_PREVIEW] if isinstance(prompt, str) else "",
             "model": self.model,
             "mode": self.mode,
             "lanes": [

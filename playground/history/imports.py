@@ -41,8 +41,8 @@ TEXTS = (
     "finish_reason",
     "device_proof",
 )
-MOST = 1e300
-MOST_NAME = 300  # characters of a lane's name
+MAX_MAGNITUDE = 1e300
+MAX_NAME_LENGTH = 300  # characters of a lane's name
 
 
 def import_json(text: str) -> list[Entry]:
@@ -92,7 +92,7 @@ def _check(entry: Entry) -> None:
         if not isinstance(record, dict):
             raise _wrong(f"{where}: it is no object")
         lane = record.get("lane")
-        if not isinstance(lane, str) or not 0 < len(lane) <= MOST_NAME:
+        if not isinstance(lane, str) or not 0 < len(lane) <= MAX_NAME_LENGTH:
             raise _wrong(f"{where}: it names no lane")
         _check_record(record, where)
     for text in ("prompt", "system", "model", "mode"):
@@ -122,7 +122,7 @@ def _check_record(record: dict[str, Any], where: str) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < MOST  # NaN is not
+    return type(value) in (int, float) and abs(value) < MAX_MAGNITUDE  # NaN is not
 
 
 def _is_time(value: Any) -> bool:

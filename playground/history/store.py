@@ -38,7 +38,7 @@ CREATE TABLE entries (
 );
 CREATE INDEX newest ON entries (made_at, id);
 """
-MOST = 2**63 - 1  # that SQLite can count to
+MAX_ID = 2**63 - 1  # that SQLite can count to
 FREE_SPACE = "Free some space, or make the data folder writable; AIPC_HOME names another one."
 IN_USE = "Another program holds it; try again when that has ended."
 FIXES = {
@@ -101,7 +101,7 @@ class History:
             "ORDER BY made_at DESC, id DESC LIMIT ? OFFSET ?"
         )
         sought = plain(text.casefold().strip())
-        values = (sought, sought, kind, kind, min(limit, MOST), min(offset, MOST))
+        values = (sought, sought, kind, kind, min(limit, MAX_ID), min(offset, MAX_ID))
         rows = self._do(lambda connection: connection.execute(query, values).fetchall())
         return [Summary(id, kind, at, **json.loads(rest)) for id, kind, at, rest in rows]
 
@@ -217,7 +217,7 @@ def primary(error: sqlite3.Error) -> int:
 
 def in_range(id: int) -> bool:
     """Whether SQLite can hold such a number at all."""
-    return 0 < id <= MOST
+    return 0 < id <= MAX_ID
 
 
 def dump(value: Any) -> str:

@@ -29,12 +29,12 @@ from playground.workers.process import Worker
 WARM_UP_TEXT = "Seven grey herons stood in the shallow river."
 # Tokens of prompt and answer that an engine with static shapes makes room for while it loads: each
 # is compiled anew, so there are few. The middle one unless a prompt asks for more.
-ROOMS = (256, 1024, 4096)
-Room = Callable[[Tokenizer], int]  # what a run needs, when its tokenizer is known
+CAPACITIES = (256, 1024, 4096)
+TokensNeeded = Callable[[Tokenizer], int]  # what a run needs, when its tokenizer is known
 NO_TEMPLATE = "A base model without a chat template: it goes on with the prompt as plain text."
 IDLE = Stage("idle", None, "")
 READY = Stage("ready", None, "")
-PUT_OFF = Stage("wait", None, "its turn: memory is too small for all lanes at once")
+DEFERRED = Stage("wait", None, "its turn: memory is too small for all lanes at once")
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Host:
         self._runs = 0  # that need it now
         self._counting = threading.Lock()
 
-    def is_ready(self, model: str, room: Room | None = None) -> bool:
+    def is_ready(self, model: str, room: TokensNeeded | None = None) -> bool:
         """Whether it can answer at once; `room`: for as many tokens."""
         same_process = self.worker.alive and self._start == self.worker.starts
         if not (same_process and self._model == model and self.loaded):
@@ -76,7 +76,7 @@ class Host:
         capacity = self.loaded.get("capacity")
         if capacity is None or room is None:
             return True
-        return bool(capacity >= room_for(room(tokenizer), tokenizer.context))
+        return bool(capacity >= capacity_for(room(tokenizer), tokenizer.context))
 
     def can_join(self, model: str) -> bool:
         """Whether a run now would wait for a load at most, not for a model to be made."""
@@ -99,7 +99,7 @@ class Host:
         self._stage = stage
 
     def make_ready(
-        self, model: str, room: Room | None = None, *, in_background: bool = False
+        self, model: str, room: TokensNeeded | None = None, *, in_background: bool = False
     ) -> None:
         """Prepare, load and warm up whatever is not yet so, with room for as many tokens.
 
@@ -133,7 +133,7 @@ class Host:
                 self.stage = Stage("failed", None, self.error.message)
                 raise self.error from error
 
-    def want(self, model: str) -> None:
+    def load_in_background(self, model: str) -> None:
         """Make it ready in the background."""
         self._leaving, self._wanted = False, model
         if not self.is_ready(model):
@@ -157,7 +157,7 @@ class Host:
         if self._leaving:
             self.release()
 
-    def unload(self) -> float:
+    def unload_if_idle(self) -> float:
         """End the worker now where no run needs it and it is not loading; the MB that it had."""
         if not self._busy.acquire(blocking=False):
             return 0.0
@@ -170,17 +170,17 @@ class Host:
         finally:
             self._busy.release()
 
-    def put_off(self, why: PlaygroundError) -> None:
+    def defer(self, why: PlaygroundError) -> None:
         """It will be loaded when its turn has come and the others are out of memory's way."""
         log.info("%s waits for its turn: %s", self.lane.name, why.message)
-        self.error, self.stage = None, PUT_OFF
+        self.error, self.stage = None, DEFERRED
 
-    def take_back(self) -> None:
+    def undefer(self) -> None:
         """Its turn is over, or will not come."""
-        if self._stage is PUT_OFF:
+        if self._stage is DEFERRED:
             self.stage = IDLE
 
-    def yield_memory(self) -> None:
+    def unload(self) -> None:
         """End the worker, whose run is over, unless another run needs it too."""
         with self._busy:
             if self._runs <= 1:
@@ -204,7 +204,7 @@ class Host:
         self.worker.close()
         self.loaded, self._model, self.stage, self.error = {}, None, IDLE, None
 
-    def _load(self, model: str, room: Room | None) -> None:
+    def _load(self, model: str, room: TokensNeeded | None) -> None:
         lane = self.lane
         found = lanes.status(lane, model)
         if found.status in ("not-installed", "unavailable"):
@@ -216,9 +216,9 @@ class Host:
             weights = models.weights(*what) or weights
         tokenizer = tokenizer_of(lane, model)
         capacity = tokenizer.context
-        tokens = min(room(tokenizer) if room else ROOMS[1], capacity)
-        if lane.reads.fixed_room:
-            capacity = tokens = room_for(tokens, capacity)
+        tokens = min(room(tokenizer) if room else CAPACITIES[1], capacity)
+        if lane.support.fixed_capacity:
+            capacity = tokens = capacity_for(tokens, capacity)
         self.stage = Stage("wait", None, "the engines to be free")
         with self._devices, models.paused():
             if self._cancel.is_set():
@@ -280,12 +280,12 @@ class Hosts:
             if host.lane not in chosen:
                 host.release()
         for lane in chosen:
-            self[lane].want(model)
+            self[lane].load_in_background(model)
 
     def unload_idle(self) -> float:
         """End the workers that no run needs, and whose memory the next run takes again; the MB of
         resident memory that came back."""
-        return sum(host.unload() for host in self.all())
+        return sum(host.unload_if_idle() for host in self.all())
 
     def close(self) -> None:
         for host in self.all():
@@ -299,10 +299,10 @@ def worker_of(lane: Lane) -> Worker:
     return Worker(lane.engine.target, log_file(lane), python=str(python), environment=cache)
 
 
-def room_for(tokens: int, context: int) -> int:
+def capacity_for(tokens: int, context: int) -> int:
     """The smallest of ROOMS that holds so many tokens, or else the largest; never more than the
     model's context."""
-    return min(next((room for room in ROOMS if room >= tokens), ROOMS[-1]), context)
+    return min(next((room for room in CAPACITIES if room >= tokens), CAPACITIES[-1]), context)
 
 
 def log_file(lane: Lane) -> Path:

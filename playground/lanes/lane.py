@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from backends import ENGINES, Engine, Reads
+from backends import ENGINES, DeviceSupport, Engine
 from playground import devices, models
 from playground.errors import BadInput
 from playground.workers import npu_environment
@@ -42,13 +42,13 @@ class Lane:
         return self.kind in ("CPU", "NPU-on-CPU")
 
     @property
-    def reads(self) -> Reads:
+    def support(self) -> DeviceSupport:
         return self.engine.devices[self.kind]
 
     @property
     def format(self) -> str:
         """Of the model folder it reads."""
-        return self.reads.format
+        return self.support.format
 
     @property
     def needs_model(self) -> bool:
@@ -56,7 +56,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Status:
+class LaneStatus:
     """ready | needs-model | not-installed | unavailable; why, and what to do about it."""
 
     status: str
@@ -130,7 +130,7 @@ def every_lane() -> list[Lane]:
     ]
 
 
-def devices_of(backend: str, kind: str, found: devices.Found) -> list[str]:
+def devices_of(backend: str, kind: str, found: devices.Discovery) -> list[str]:
     """The devices of a kind that an engine has on this machine."""
     if kind in ("CPU", "NPU-on-CPU"):
         return [kind]
@@ -164,22 +164,22 @@ def default_lanes() -> list[Lane]:
     return chosen or [parse("fake")]
 
 
-def status(lane: Lane, model: str) -> Status:
+def status(lane: Lane, model: str) -> LaneStatus:
     """What this machine can do about a lane with a model; no SDK is imported here. Waits for the
     devices to be known where the lane is not on the CPU."""
     missing = missing_device(lane)
     if missing:  # before a missing package: installing it would not help
-        return Status("unavailable", *missing)
+        return LaneStatus("unavailable", *missing)
     if not installed(lane.engine):
         return not_installed(lane.engine)
     if not lane.needs_model:
-        return Status("ready")
+        return LaneStatus("ready")
     if obstacle := models.obstacle(model, lane.format):
-        return Status("unavailable", *obstacle)
+        return LaneStatus("unavailable", *obstacle)
     folder = str(models.lane_folder(model, lane.format, lane.precision))
     if models.is_ready(model, lane.format, lane.precision):
-        return Status("ready", model_path=folder)
-    return Status(
+        return LaneStatus("ready", model_path=folder)
+    return LaneStatus(
         "needs-model",
         f"{models.title(model)} is not yet made for it at {lane.precision}.",
         f"Make it with: python -m playground prepare --lanes {lane.name} (a run does so too).",
@@ -211,14 +211,14 @@ def missing_device(lane: Lane) -> tuple[str, str] | None:
     return devices.why_not("NPU-LIBRARY" if lane.backend == "npu-library" else lane.device)
 
 
-def not_installed(engine: Engine) -> Status:
+def not_installed(engine: Engine) -> LaneStatus:
     if engine.own_environment:
-        return Status(
+        return LaneStatus(
             "not-installed",
             f"The {engine.title} needs an environment of its own, .venv-npu, not made yet.",
             npu_environment.FIX,
         )
-    return Status(
+    return LaneStatus(
         "not-installed",
         f"The package {engine.package} is not installed.",
         f"Install it with: python run.py setup, or pip install {engine.package}.",

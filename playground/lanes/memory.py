@@ -19,7 +19,7 @@ from playground.errors import Unavailable
 from playground.lanes.lane import Lane
 
 # What is left to the system and other programs: this share of the memory, or so many MB.
-RESERVE, LEAST_RESERVE_MB = 0.05, 500.0
+RESERVE, MIN_RESERVE_MB = 0.05, 500.0
 FIX = (
     "Close other programs, unload idle workers (Machine tab), choose a smaller precision, or start "
     "with --force."
@@ -33,7 +33,7 @@ class NotEnoughMemory(Unavailable):
 
 
 @dataclass(frozen=True)
-class Takes:
+class MemoryModel:
     """What an engine keeps in memory; on the CPU unless told."""
 
     base_mb: float  # Python, the libraries, and what they set up
@@ -64,17 +64,21 @@ _KV_U8 = 1.125  # a byte, and for each head a scale and a zero point
 _OPENVINO = {"int8": 0.0, "int4": 0.0, "fp16": 200.0}  # some fp16 becomes 32-bit floats meanwhile
 _ONNX = {"int4": 1.37, "int8": 1.2}  # with scales for every 32 weights, kept twice
 CPU = {
-    "openvino-genai": {p: Takes(195 + n, 1, _KV_U8, 28, 0, True) for p, n in _OPENVINO.items()},
-    "openvino-optimum": {p: Takes(635 + n, 1, _KV_U8, 50, 2, True) for p, n in _OPENVINO.items()},
-    "onnx-genai": {p: Takes(95, n, 4, 26, 1) for p, n in _ONNX.items()},
-    "pytorch": {"fp32": Takes(485, 1, 4, 50)},
-    "npu-library": {"fp16": Takes(600, 1.35, 2, 100, 1, True)},
+    "openvino-genai": {
+        p: MemoryModel(195 + n, 1, _KV_U8, 28, 0, True) for p, n in _OPENVINO.items()
+    },
+    "openvino-optimum": {
+        p: MemoryModel(635 + n, 1, _KV_U8, 50, 2, True) for p, n in _OPENVINO.items()
+    },
+    "onnx-genai": {p: MemoryModel(95, n, 4, 26, 1) for p, n in _ONNX.items()},
+    "pytorch": {"fp32": MemoryModel(485, 1, 4, 50)},
+    "npu-library": {"fp16": MemoryModel(600, 1.35, 2, 100, 1, True)},
 }
 # The NPU's pipeline on the CPU: weights unpacked, for the prompt and for the answer.
-NPU_ON_CPU = Takes(195, 9, 5, 0, 0, True, scores=4)
+NPU_ON_CPU = MemoryModel(195, 9, 5, 0, 0, True, scores=4)
 
 
-def takes(lane: Lane) -> Takes | None:
+def takes(lane: Lane) -> MemoryModel | None:
     """What the lane's engine keeps there; None where nobody knows. A GPU or NPU that shares the
     machine's memory holds the weights and the cache there, once, and what else it needs is not
     known: the least that it takes. Of one with memory of its own, only the host's part counts."""
@@ -84,10 +88,10 @@ def takes(lane: Lane) -> Takes | None:
     on_cpu = of_engine.get(lane.precision) or next(iter(of_engine.values()), None)
     if lane.kind == "CPU" or on_cpu is None:
         return on_cpu
-    once = Takes(on_cpu.base_mb, weights=1, kv_bytes=2)
+    once = MemoryModel(on_cpu.base_mb, weights=1, kv_bytes=2)
     if lane.kind in ("CUDA", "XPU"):  # all weights are read to the host first
         return replace(once, kv_bytes=0)
-    return once if shares_memory(lane) else Takes(on_cpu.base_mb, weights=0, kv_bytes=0)
+    return once if shares_memory(lane) else MemoryModel(on_cpu.base_mb, weights=0, kv_bytes=0)
 
 
 def shares_memory(lane: Lane) -> bool:
@@ -128,7 +132,7 @@ def weights_of(lane: Lane, told: Mapping[str, Any]) -> Weights | None:
     if not whole or not read:
         return None
     if lane.format != "hf":
-        known = whole if lane.reads.fixed_room else read
+        known = whole if lane.support.fixed_capacity else read
         return Weights(known / 1e6, known / 1e6)
     stored = _BYTES.get(str(told.get("recipe")).partition(" ")[0].rstrip(","))
     return Weights(whole / stored * _BYTES[lane.precision] / 1e6, whole / 1e6) if stored else None
@@ -179,7 +183,7 @@ def shape_of(folder: Path) -> dict[str, Any]:
 def free_mb() -> tuple[float, float]:
     """What programs can have without swapping, and how much of it is kept for the system."""
     memory = psutil.virtual_memory()
-    return memory.available / 1e6, max(RESERVE * memory.total / 1e6, LEAST_RESERVE_MB)
+    return memory.available / 1e6, max(RESERVE * memory.total / 1e6, MIN_RESERVE_MB)
 
 
 def check(lane: Lane, title: str, weights: Mapping[str, Any], folder: Path, tokens: int) -> None:

@@ -13,7 +13,7 @@ from playground.prompt import ByteTokenizer, ChatTokenizer, Tokenizer
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _CachedTokenizer:
     """A tokenizer and what tells whether it still fits."""
 
     mark: str  # of what the model is made from
@@ -22,7 +22,7 @@ class _Kept:
 
 
 _bytes = ByteTokenizer()
-_kept: dict[str, _Kept] = {}  # by model
+_kept: dict[str, _CachedTokenizer] = {}  # by model
 _making = threading.Lock()
 
 
@@ -49,7 +49,7 @@ def tokenizer_of(lane: Lane, model: str) -> Tokenizer:
             return kept.tokenizer
         files = _files(folder)
         if kept is None or (kept.mark, kept.files) != (mark, files):
-            kept = _kept[model] = _Kept(mark, files, ChatTokenizer(folder))
+            kept = _kept[model] = _CachedTokenizer(mark, files, ChatTokenizer(folder))
         return kept.tokenizer
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from playground.models.catalogue import DEFAULT_MODEL, PRESETS, check, title
 from playground.models.children import paused
-from playground.models.inventory import Item, Part, inventory, item_of, mark, remove
+from playground.models.inventory import Part, StoredModel, inventory, item_of, mark, remove
 from playground.models.needs import Needs, needs
 from playground.models.preparing import (
     is_ready,
@@ -26,7 +26,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "PRESETS",
     "Cancelled",
-    "Item",
+    "StoredModel",
     "Needs",
     "Part",
     "Stage",

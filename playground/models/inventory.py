@@ -15,7 +15,7 @@ from playground.models import catalogue, folders
 from playground.models.catalogue import PRESETS, TOKENIZER
 from playground.models.folders import Manifest
 from playground.models.hub import uncache
-from playground.models.making import source_mark
+from playground.models.making import source_fingerprint
 from playground.paths import home
 
 
@@ -32,7 +32,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Item:
+class StoredModel:
     """A model that something is there of, or a preset."""
 
     model: str  # what `remove`, `prepare` and requests take
@@ -41,16 +41,16 @@ class Item:
     bytes: int  # ours on disk, also what an interrupted preparation left
 
 
-def inventory() -> list[Item]:
+def inventory() -> list[StoredModel]:
     """The presets, then whatever else was prepared. Cheap: it reads manifests and asks for sizes;
     a folder whose manifest cannot be read is counted in the bytes alone."""
     found = {folder.name: _item(folder) for folder in _model_folders()}
-    presets = [found.pop(name, Item(name, name, (), 0)) for name in PRESETS]
+    presets = [found.pop(name, StoredModel(name, name, (), 0)) for name in PRESETS]
     others = [item for item in found.values() if item.parts or item.bytes]
     return presets + sorted(others, key=lambda item: (item.title.lower(), item.model))
 
 
-def item_of(model: str) -> Item:
+def item_of(model: str) -> StoredModel:
     """What is there of one model; raises BadInput where nobody knows it."""
     return _find(model)[1]
 
@@ -79,10 +79,10 @@ def remove(model: str, *, cache: bool = False) -> int:
 
 def mark(model: str) -> str:
     """Changes when what the model is made from does: a user's file at the same path, say."""
-    return source_mark(catalogue.resolve(model), "hf", "")
+    return source_fingerprint(catalogue.resolve(model), "hf", "")
 
 
-def _find(model: str) -> tuple[Path, Item]:
+def _find(model: str) -> tuple[Path, StoredModel]:
     """A model's folder and what is in it. What it was made from may be gone since."""
     named = {model, str(Path(model).expanduser().resolve())} if model.strip() else set()
     for folder in _model_folders():
@@ -99,14 +99,14 @@ def _model_folders() -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
 
 
-def _item(folder: Path) -> Item:
+def _item(folder: Path) -> StoredModel:
     made = _manifests(folder)
     model, title = folder.name, folder.name
     if made and model not in PRESETS:
         model = next(iter(made.values())).model
         title = title.rpartition("-")[0]  # without the digest
     parts = [part for name, each in made.items() if (part := _part(folder / name, each))]
-    return Item(model, title, tuple(parts), _bytes(folder))
+    return StoredModel(model, title, tuple(parts), _bytes(folder))
 
 
 def _manifests(folder: Path) -> dict[str, Manifest]:
@@ -179,7 +179,7 @@ def _remove_part(folder: Path, name: str) -> bool:
     return not going.exists()
 
 
-def _revisions(folder: Path, item: Item) -> list[str]:
+def _revisions(folder: Path, item: StoredModel) -> list[str]:
     """Of a hub's model, as repository@revision: those its makers have, those we once fetched."""
     try:
         source = catalogue.resolve(item.model)

@@ -133,7 +133,7 @@ class Making:
             model=self.source.name,
             format=self.format,
             precision=self.precision,
-            source=source_mark(self.source, self.format, self.precision),
+            source=source_fingerprint(self.source, self.format, self.precision),
             versions=convert.versions(self.format),
             files=folders.file_sizes(folder),
             **found,  # type: ignore[arg-type]
@@ -180,7 +180,7 @@ class Making:
         time.sleep(_POLL)
 
 
-def source_mark(source: Source, format: str, precision: str) -> str:
+def source_fingerprint(source: Source, format: str, precision: str) -> str:
     """Changes when what a folder is made from does."""
     if source.preset:
         return source.preset.sha256
@@ -193,7 +193,7 @@ def source_mark(source: Source, format: str, precision: str) -> str:
 
 def is_current(made: Manifest, source: Source, format: str, precision: str) -> bool:
     """Whether a made folder still fits its source, and what it points to is still there."""
-    if made.source != source_mark(source, format, precision):
+    if made.source != source_fingerprint(source, format, precision):
         return False
     return not made.at or folders.all_there(Path(made.at), made)
 

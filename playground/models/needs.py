@@ -16,13 +16,13 @@ from playground.formatting import file_size
 from playground.models import catalogue, convert, failures, folders, preparing, space
 from playground.models.catalogue import TOKENIZER, Source
 from playground.models.hub import client as hub
-from playground.models.hub.client import Plan, Remote
+from playground.models.hub.client import DownloadPlan, Remote
 from playground.models.making import is_current, remote_of
 from playground.models.stage import Cancelled, raise_if_set
 from playground.paths import home
 
 Step = tuple[str, str]  # format and precision of a folder
-Answers = dict[Remote, Plan | PreparationError]
+Answers = dict[Remote, DownloadPlan | PreparationError]
 _AT_ONCE = 4  # questions to the hub, each in a child of its own
 _LOOK_S = 0.2
 
@@ -67,10 +67,12 @@ def needs(
     wanted = [lane for lane in lanes if not preparing.obstacle(model, lane[0])]
     missing = _missing(source, wanted)
     answers = _ask(source, missing, cancel)
-    errors = {remote: error for remote, error in answers.items() if not isinstance(error, Plan)}
+    errors = {
+        remote: error for remote, error in answers.items() if not isinstance(error, DownloadPlan)
+    }
     if errors and all(_fetches(source, lane) & errors.keys() for lane in wanted):
         raise next(iter(errors.values()))
-    plans = [plan for plan in answers.values() if isinstance(plan, Plan)]
+    plans = [plan for plan in answers.values() if isinstance(plan, DownloadPlan)]
     cached = sum(plan.bytes_missing for plan in plans)
     fetched: int | None = cached + _from_index(source, missing)
     made = _space_for_made(source, missing, answers)
@@ -129,7 +131,7 @@ def _ask(source: Source, steps: Sequence[Step], cancel: threading.Event | None) 
 
 def _plan(
     remote: Remote, what: hub.What, scratch: Path, log: Path, cancel: threading.Event | None
-) -> Plan | PreparationError:
+) -> DownloadPlan | PreparationError:
     try:
         return hub.plan(remote, what, scratch, log, cancel)
     except Cancelled:
@@ -173,7 +175,7 @@ def _source_weights(source: Source, answers: Answers) -> tuple[int, int]:
     if source.kind == "gguf" and source.path is not None:
         return space.from_gguf(source.path.stat().st_size)
     planned = answers.get(source.remote) if source.remote else None
-    return (planned.bytes_total if isinstance(planned, Plan) else 0), 2
+    return (planned.bytes_total if isinstance(planned, DownloadPlan) else 0), 2
 
 
 def _sentences(source: Source, steps: Sequence[Step], answers: Answers) -> list[str]:
@@ -195,14 +197,14 @@ def _sentences(source: Source, steps: Sequence[Step], answers: Answers) -> list[
 
 
 def _fetch_sentence(
-    source: Source, format: str, remote: Remote, answer: Plan | PreparationError
+    source: Source, format: str, remote: Remote, answer: DownloadPlan | PreparationError
 ) -> str:
     where = f"{remote.repo}/{remote.folder}" if remote.folder else remote.repo
     if remote != source.remote:
         where += " (as published by its makers)"
     elif format == TOKENIZER:
         where += " (its tokenizer)"
-    if not isinstance(answer, Plan):
+    if not isinstance(answer, DownloadPlan):
         return f"fetch from {where}, which fails: {answer.message}"
     if not answer.bytes_missing:
         return f"take what the Hugging Face cache has of {where}"

@@ -86,7 +86,7 @@ class Job:
 
 
 @dataclass
-class Step:
+class JobStep:
     """What one or several lanes read of a model."""
 
     format: str
@@ -96,13 +96,13 @@ class Step:
     note: str = ""
 
 
-class Preparing(Job):
+class PreparationJob(Job):
     """A model being made for some lanes, one after another."""
 
     def __init__(self) -> None:
         super().__init__()
         self.model = ""
-        self._steps: list[Step] = []
+        self._steps: list[JobStep] = []
         self._stage: Stage | None = None
 
     def start(self, model: str, chosen: Sequence[Lane]) -> None:
@@ -122,7 +122,7 @@ class Preparing(Job):
         self.detail = ENDS[state]
         return state
 
-    def _make(self, step: Step) -> tuple[str, str]:
+    def _make(self, step: JobStep) -> tuple[str, str]:
         what = (self.model, step.format, step.precision)
         try:
             models.prepare(*what, self._report, self.cancelled)
@@ -149,16 +149,16 @@ class Preparing(Job):
         return shown
 
 
-def plan(chosen: Sequence[Lane]) -> list[Step]:
+def plan(chosen: Sequence[Lane]) -> list[JobStep]:
     """What the lanes read, each once, in their order."""
     wanted: dict[tuple[str, str], list[str]] = {}
     for lane in chosen:
         if lane.needs_model:
             wanted.setdefault((lane.format, lane.precision), []).append(view.label(lane))
-    return [Step(*what, " and ".join(names)) for what, names in wanted.items()]
+    return [JobStep(*what, " and ".join(names)) for what, names in wanted.items()]
 
 
-class SettingUp(Job):
+class SetupJob(Job):
     """`python run.py setup npu` in a child; its last line is what is shown meanwhile."""
 
     def __init__(self, command: Sequence[str] = (str(ROOT / "run.py"), "setup", "npu")) -> None:

@@ -10,19 +10,19 @@ import gradio as gr
 from playground.arena import Arena
 from playground.lanes.lane import Lane
 from playground.page.benchmark import tab as bench_tab
-from playground.page.benchmark.job import Benching
-from playground.page.benchmark.tab import Bench
+from playground.page.benchmark.job import BenchmarkJob
+from playground.page.benchmark.tab import BenchmarkHandlers
 from playground.page.choices import Choices
 from playground.page.compare import tab as compare_tab
-from playground.page.compare.handlers import Compare
+from playground.page.compare.handlers import CompareHandlers
 from playground.page.compare.tab import QUIET
 from playground.page.components import html
 from playground.page.history import tab as history_tab
-from playground.page.history.tab import Kept
+from playground.page.history.tab import HistoryHandlers
 from playground.page.machine import tab as machine_tab
-from playground.page.machine.tab import Machine
+from playground.page.machine.tab import MachineHandlers
 from playground.page.models import tab as models_tab
-from playground.page.models.tab import Models
+from playground.page.models.tab import ModelsHandlers
 
 
 class Tabs:
@@ -30,12 +30,12 @@ class Tabs:
 
     def __init__(self, arena: Arena, chosen: list[Lane] | None, model: str) -> None:
         self.choices = Choices(arena.hosts, chosen, model)
-        benching = Benching(arena, self.choices)
-        self.compare = Compare(arena, self.choices, benching)
-        self.bench = Bench(self.choices, benching, self.compare.sessions)
-        self.kept = Kept(self.compare)
-        self.models = Models(arena.hosts, self.choices)
-        self.machine = Machine(arena, self.choices)
+        benching = BenchmarkJob(arena, self.choices)
+        self.compare = CompareHandlers(arena, self.choices, benching)
+        self.bench = BenchmarkHandlers(self.choices, benching, self.compare.sessions)
+        self.kept = HistoryHandlers(self.compare)
+        self.models = ModelsHandlers(arena.hosts, self.choices)
+        self.machine = MachineHandlers(arena, self.choices)
 
     @property
     def changes(self) -> int:
@@ -126,28 +126,28 @@ def build(tabs: Tabs) -> gr.Blocks:
         strip = html("strip", tabs.compare.strip())
         with gr.Tabs(elem_id="tabs") as bar:
             with gr.Tab("Compare", id="compare", elem_id="compare-tab", render_children=True):
-                first = compare_tab.build(tabs.compare)
+                compare = compare_tab.build(tabs.compare)
             with gr.Tab("Benchmark", elem_id="bench-tab", render_children=True) as tab:
                 bench = bench_tab.build(tabs.bench, tab)
             with gr.Tab("History", elem_id="history-tab", render_children=True) as tab:
-                past = history_tab.build(tabs.kept, tab, bar, first)
+                history = history_tab.build(tabs.kept, tab, bar, compare)
             with gr.Tab("Models", elem_id="models-tab", render_children=True) as tab:
-                second = models_tab.build(tabs.models, tab)
+                models = models_tab.build(tabs.models, tab)
             with gr.Tab("Machine", elem_id="machine-tab", render_children=True) as tab:
-                third = machine_tab.build(tabs.machine, tab)
-        arrived = [first.names, first.model, *first.columns, *first.cards, first.status]
+                machine = machine_tab.build(tabs.machine, tab)
+        arrived = [compare.names, compare.model, *compare.columns, *compare.cards, compare.status]
         arrived += [bench.names, bench.model, bench.job, bench.result]
-        arrived += [second.model, second.names, second.table, third.actions, third.board]
+        arrived += [models.model, models.names, models.table, machine.actions, machine.board]
         page.load(tabs.arrive, None, arrived, **QUIET)
-        moving = [strip, *first.cards, bench.job, bench.result, second.job]
-        moving += [third.memory, third.actions, third.job]
-        moving += [past.list]
+        moving = [strip, *compare.cards, bench.job, bench.result, models.job]
+        moving += [machine.memory, machine.actions, machine.job]
+        moving += [history.list]
         benched = [bench.names, bench.model]
-        choices = [first.names, first.model, *benched, second.model, second.names]
+        choices = [compare.names, compare.model, *benched, models.model, models.names]
         gr.Timer(1).tick(
             tabs.tick,
             choices,
-            [*moving, *choices, second.table, third.board],
+            [*moving, *choices, models.table, machine.board],
             **QUIET,
         )
     return page

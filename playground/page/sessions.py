@@ -14,12 +14,12 @@ from playground.arena import Run
 from playground.history import Entry
 from playground.lanes.lane import Lane
 
-MOST_SESSIONS = 256
+MAX_SESSIONS = 256
 PAGE = 20  # of the history, at first and with each press of More
 
 
 @dataclass
-class Looking:
+class HistoryView:
     """What a visitor sees of the history. first: of a comparison, whose second is to be chosen;
     seen: the state of the history when it was listed, None before."""
 
@@ -44,7 +44,7 @@ class Session:
         self.seen: int | None = None  # how many changes of what there is to choose from
         self.bench_seen: int | None = None  # the benchmark's version
         self.bench_given: tuple[list[str], str] | None = None  # its first lanes and model
-        self.looking = Looking()
+        self.history_view = HistoryView()
 
     @property
     def running(self) -> bool:
@@ -81,6 +81,6 @@ class Sessions:
         with self._lock:
             session = self._sessions.setdefault(key or "", Session())
             self._sessions.move_to_end(key or "")
-            while len(self._sessions) > MOST_SESSIONS:
+            while len(self._sessions) > MAX_SESSIONS:
                 self._sessions.popitem(last=False)
             return session

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 FIRST = 64  # tokens that are counted one by one
-MOST_WORDS = 4_000  # and spaces, that are compared one by one; more would take seconds
+MAX_WORDS = 4_000  # and spaces, that are compared one by one; more would take seconds
 RANKS = {"fp32": 0, "fp16": 1, "bf16": 1, "int8": 2, "int4": 3}
 # Words, spaces, marks; scripts that are written without spaces go sign by sign.
 _WORD = re.compile(r"\s+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\ud7af]+|.", re.S)
@@ -81,10 +81,10 @@ def difference(reference: str, answer: str) -> list[Piece]:
     """
     a, b = _WORD.findall(reference), _WORD.findall(answer)
     pieces: list[Piece] = []
-    matcher = difflib.SequenceMatcher(str.isspace, a[:MOST_WORDS], b[:MOST_WORDS])
+    matcher = difflib.SequenceMatcher(str.isspace, a[:MAX_WORDS], b[:MAX_WORDS])
     for _, a_from, a_to, b_from, b_to in matcher.get_opcodes():
         pieces += _pieces(a[a_from:a_to], b[b_from:b_to])
-    return pieces + _pieces(a[MOST_WORDS:], b[MOST_WORDS:])
+    return pieces + _pieces(a[MAX_WORDS:], b[MAX_WORDS:])
 
 
 def _pieces(gone: list[str], new: list[str]) -> list[Piece]:

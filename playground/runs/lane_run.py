@@ -1,70 +1,25 @@
-"""What is asked (Request) and what one lane answers (LaneRun), with its record for JSON."""
+"""One lane's part in a run, with its record for JSON."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from backends.base import Options
-from playground import models
-from playground.errors import BadInput, PlaygroundError, PreparationError, Unavailable
-from playground.gauges import aggregate as means
+from playground.errors import PlaygroundError, PreparationError, Unavailable
+from playground.gauges import aggregate
 from playground.gauges.sample import Sample
 from playground.lanes.host import Host
-from playground.lanes.lane import Lane, gauge_key
+from playground.lanes.lane import gauge_key
 from playground.lanes.memory import on_a_card
 from playground.prompt import Tokenizer
 from playground.runs import metrics
+from playground.runs.request import IN_TURN, TOGETHER, Request
 
-TOGETHER, IN_TURN = "together", "in-turn"
-MOST_NEW_TOKENS = 32_768
-MOST_CHARACTERS = 1_000_000
 FINAL = ("ok", "error", "unavailable", "stopped")
 LOOK_AT_MEMORY_S = 0.25
-
-
-@dataclass(frozen=True)
-class Request:
-    """One prompt for some lanes. Raises BadInput when it cannot be run as it is."""
-
-    prompt: str
-    lanes: tuple[Lane, ...]
-    mode: str = TOGETHER
-    max_new_tokens: int = 256
-    temperature: float = 0.0
-    system: str = ""
-    model: str = models.DEFAULT_MODEL
-    ignore_eos: bool = False  # go on to max_new_tokens, so that lanes make the same count
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.prompt, str) or not isinstance(self.system, str):
-            raise BadInput("The prompt is not a text.", "Send text.")
-        if not self.prompt.strip():
-            raise BadInput("The prompt is empty.", "Write a question or a task.")
-        if len(self.prompt) + len(self.system) > MOST_CHARACTERS:
-            raise BadInput(
-                f"The prompt has more than {MOST_CHARACTERS:,} characters.", "Shorten it."
-            )
-        if self.mode not in (TOGETHER, IN_TURN):
-            raise BadInput(f"There is no mode “{self.mode}”.", f"Choose {TOGETHER} or {IN_TURN}.")
-        tokens = self.max_new_tokens
-        if type(tokens) is not int or not 1 <= tokens <= MOST_NEW_TOKENS:
-            raise BadInput(
-                f"max_new_tokens cannot be {tokens}.",
-                f"Give a whole number from 1 to {MOST_NEW_TOKENS:,}.",
-            )
-        if not isinstance(self.temperature, int | float) or not 0 <= self.temperature <= 2:
-            raise BadInput(
-                f"The temperature cannot be {self.temperature}.",
-                "Give a number from 0 (greedy) to 2.",
-            )
-
-    def settings(self) -> dict[str, Any]:
-        """All that is needed to ask the same again, as JSON."""
-        return {**vars(self), "lanes": [lane.name for lane in self.lanes]}
 
 
 class LaneRun:
@@ -91,7 +46,7 @@ class LaneRun:
         self._looked_at_memory = 0.0
         self._loaded: dict[str, Any] = {}
         self._weights = host.weights
-        self._proof = means.Proof()
+        self._proof = aggregate.Proof()
         self._energy_j: float | None = None
         self._idle_w: float | None = None
         self._lock = threading.Lock()
@@ -117,7 +72,7 @@ class LaneRun:
         if self.status == "running":
             self.host.worker.stop()
 
-    def check_room(self) -> None:
+    def check_prompt_length(self) -> None:
         """Raises PlaygroundError when the prompt is too long for a lane whose room is fixed."""
         longest = self.host.loaded.get("longest_prompt")
         if longest is not None and len(self.prompt) > longest:
@@ -173,11 +128,11 @@ class LaneRun:
         lane, key = self.lane, gauge_key(self.lane)
         device = "CPU" if lane.runs_on_cpu else lane.device
         spans = (times[0], times[-1]), (self.t_in, self.ended)  # a short answer: prefill and all
-        proofs = [means.proof(samples, *span, lane.name, device, key) for span in spans]
+        proofs = [aggregate.proof(samples, *span, lane.name, device, key) for span in spans]
         self._proof = next((each for each in proofs if each.percent is not None), proofs[0])
         if self._request.mode == IN_TURN:  # else the others' energy is in it too
             span = self.t_in, self.ended
-            self._energy_j = means.energy_j(samples, *span, key, card=on_a_card(lane))
+            self._energy_j = aggregate.energy_j(samples, *span, key, card=on_a_card(lane))
             self._idle_w = idle_w
 
     def fail(self, error: PlaygroundError) -> None:

@@ -111,7 +111,7 @@ def as_events(items: list[dict[str, Any] | tuple[int, int, int]]) -> Iterator[di
         yield batch
 
 
-class Worker:
+class RequestLoop:
     """One backend and the requests to it, one after another."""
 
     def __init__(self, backend: Backend, requests: BinaryIO, sender: Sender) -> None:
@@ -202,7 +202,7 @@ def main() -> None:
     sender.event(0, "hello", pid=os.getpid())
     module, name = sys.argv[1].split(":")
     backend = getattr(importlib.import_module(module), name)()
-    Worker(backend, requests, sender).serve()
+    RequestLoop(backend, requests, sender).serve()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from playground.arena import Arena
 from playground.lanes.lane import parse_all, status
 from playground.models import DEFAULT_MODEL
-from playground.runs.lane_run import IN_TURN, TOGETHER, Request
+from playground.runs.request import IN_TURN, TOGETHER, Request
 
 QUESTION = "What is the capital of France?"
 FOUR = [  # on the processor, whatever else the machine has

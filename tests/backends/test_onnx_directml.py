@@ -15,10 +15,10 @@ from backends.base import BackendError, Loaded, Options
 from backends.onnx_genai import OnnxGenAI
 from playground import devices, models
 from playground.arena import Arena
-from playground.devices import Found
+from playground.devices import Discovery
 from playground.lanes import lane as lanes
 from playground.models.catalogue import is_for_directml
-from playground.runs.lane_run import Request
+from playground.runs.request import Request
 from tests.support import phi3_models
 from tests.support.stub_directml import StubDirectML, recorded_adapters
 
@@ -110,7 +110,7 @@ def test_the_lane_goes_from_model_to_answer_on_the_adapter_that_was_chosen(
     models_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIPC_HOME", str(models_home))
-    found = Found(dml=recorded_adapters(), dml_package=True)
+    found = Discovery(dml=recorded_adapters(), dml_package=True)
     monkeypatch.setattr(devices, "found", lambda: found)
     stubbed = replace(ENGINES["onnx-genai"], target="tests.support.stub_directml:StubbedOnnxGenAI")
     monkeypatch.setitem(ENGINES, "onnx-genai", stubbed)

@@ -20,7 +20,8 @@ from playground.arena import Arena
 from playground.errors import PreparationError
 from playground.lanes import lane as lanes
 from playground.lanes.host import NO_TEMPLATE
-from playground.runs.lane_run import LaneRun, Request
+from playground.runs.lane_run import LaneRun
+from playground.runs.request import Request
 from tests.support import phi3_models
 from tests.support.small_phi3 import ANSWERS, STOPS
 

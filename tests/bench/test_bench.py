@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from backends import ENGINES, Engine, Reads, fake
+from backends import ENGINES, DeviceSupport, Engine, fake
 from playground.arena import Arena
-from playground.bench import machine, roof, running
+from playground.bench import machine, memory_bandwidth, running
 from playground.bench.plan import Plan
 from playground.bench.prompts import TEXT, prompts_of
 from playground.bench.results import recompute
@@ -26,7 +26,7 @@ from playground.lanes.lane import Lane, parse, parse_all
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import DEFAULT_MODEL
 from playground.prompt import ByteTokenizer
-from playground.runs.lane_run import IN_TURN, TOGETHER
+from playground.runs.request import IN_TURN, TOGETHER
 
 FAST, OTHER, THIRD = parse_all(["fake:CPU:5000tps", "fake:CPU:2000tps", "fake:CPU:1000tps"])
 STUB_COPY = {"copy_gbs": 10.0, "threads": 2, "array_mb": 1.0, "passes": 1}
@@ -37,15 +37,15 @@ Prepared = Callable[[str, str], Path]
 @pytest.fixture(autouse=True)
 def stub_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The memory is measured in a test of its own."""
-    monkeypatch.setattr(roof, "measure", lambda: STUB_COPY)
+    monkeypatch.setattr(memory_bandwidth, "measure", lambda: STUB_COPY)
 
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Make:
     """`engine("Echo")` is a lane on that backend of tests.support.bench_backends."""
 
-    def lane(name: str, fixed_room: bool = False) -> Lane:
-        reads = {"CPU": Reads("none", ("none",), fixed_room)}
+    def lane(name: str, fixed_capacity: bool = False) -> Lane:
+        reads = {"CPU": DeviceSupport("none", ("none",), fixed_capacity)}
         told = Engine(name, f"tests.support.bench_backends:{name}", "", "", reads)
         monkeypatch.setitem(ENGINES, name.lower(), told)
         return Lane(name.lower(), "CPU", "none")
@@ -299,16 +299,19 @@ def test_a_model_that_wants_a_beginning_of_text_gets_one(tmp_path: Path) -> None
 
 
 def test_the_copy_bandwidth_is_bytes_read_and_written_over_time() -> None:
-    found = roof.copy_bandwidth(8 * 2**20, least_s=0.05)
+    found = memory_bandwidth.copy_bandwidth(8 * 2**20, least_s=0.05)
     assert 0.1 < found["copy_gbs"] < 5_000
-    assert found["threads"] == roof.cores() and found["passes"] >= roof.LEAST_PASSES
+    assert (
+        found["threads"] == memory_bandwidth.cores()
+        and found["passes"] >= memory_bandwidth.MIN_PASSES
+    )
 
 
 def test_a_share_of_the_roof_is_given_where_the_lane_reads_that_memory() -> None:
-    assert roof.share(5.0, STUB_COPY, parse("pytorch")) == 0.5
-    assert roof.share(5.0, STUB_COPY, parse("pytorch:CUDA")) is None
-    assert roof.share(None, STUB_COPY, parse("pytorch")) is None
-    assert roof.share(5.0, None, parse("pytorch")) is None
+    assert memory_bandwidth.share(5.0, STUB_COPY, parse("pytorch")) == 0.5
+    assert memory_bandwidth.share(5.0, STUB_COPY, parse("pytorch:CUDA")) is None
+    assert memory_bandwidth.share(None, STUB_COPY, parse("pytorch")) is None
+    assert memory_bandwidth.share(5.0, None, parse("pytorch")) is None
 
 
 def test_what_slows_a_processor_down_is_read_from_a_stub_of_sysfs(tmp_path: Path) -> None:

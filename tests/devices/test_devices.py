@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playground import devices
-from playground.devices import Device, Found, Hardware, probing, sysfs, windows
-from playground.devices.probing import Probe
+from playground.devices import Device, Discovery, Hardware, probing, sysfs, windows
+from playground.devices.probing import DeviceQuery
 from playground.devices.reasons import explain
 from tests.support.machines import ACCELERATOR, AMD, INTEL, NVIDIA, StubLinux, StubRegistry, laptop
 
 CPU = Device("CPU", "Intel(R) Core(TM) Ultra 7 155H")
-ONLY_CPU = Found(openvino=(CPU,))
+ONLY_CPU = Discovery(openvino=(CPU,))
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def linux(tmp_path: Path) -> StubLinux:
 def reason(
     device: str,
     here: Sequence[Hardware] = (),
-    found: Found = ONLY_CPU,
+    found: Discovery = ONLY_CPU,
     torch: str | None = "CPU",
     platform: str = "linux",
 ) -> str:
@@ -79,10 +79,10 @@ ANSWER = 'print(\'{"name": "GPU.0", "full_name": "Arc"}\', flush=True); '
 DONE = "print('{\"done\": true}', flush=True); "
 
 
-def child(code: str) -> Probe:
+def child(code: str) -> DeviceQuery:
     """Only one that never ends is waited for with little patience."""
     patience_s = 1.0 if "sleep" in code else 60.0
-    return Probe("OpenVINO's GPU plugin", [sys.executable, "-c", code], patience_s=patience_s)
+    return DeviceQuery("OpenVINO's GPU plugin", [sys.executable, "-c", code], patience_s=patience_s)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_noise_around_an_answer_does_no_harm() -> None:
 
 
 def test_a_python_that_is_not_there_is_told_in_a_sentence() -> None:
-    answer = probing.ask(Probe("The NPU library", ["no such python"]))
+    answer = probing.ask(DeviceQuery("The NPU library", ["no such python"]))
     assert answer.error and answer.error.startswith("The NPU library cannot be asked: ")
 
 
@@ -121,7 +121,7 @@ def test_an_engine_s_prints_never_reach_the_answer(tmp_path: Path) -> None:
     noisy += "class cuda: is_available = staticmethod(lambda: False)\nxpu = cuda"
     (tmp_path / "torch.py").write_text(noisy, encoding="utf-8")
     command = [sys.executable, "-P", str(probing.PROBE), "60", "torch"]
-    answer = probing.ask(Probe("a stub of PyTorch", command, {"PYTHONPATH": str(tmp_path)}))
+    answer = probing.ask(DeviceQuery("a stub of PyTorch", command, {"PYTHONPATH": str(tmp_path)}))
     assert answer.lines == ({"done": True},)
 
 
@@ -134,7 +134,7 @@ def test_the_npu_library_is_asked_without_its_heavy_imports(tmp_path: Path) -> N
     utils = "from .bindings import lib\ndef npu_available(): return lib"
     (stub / "backend/utils.py").write_text(utils, encoding="utf-8")
     command = [sys.executable, "-P", str(probing.PROBE), "60", "npu-library"]
-    stubbed = Probe("a stub of the NPU library", command, {"PYTHONPATH": str(tmp_path)})
+    stubbed = DeviceQuery("a stub of the NPU library", command, {"PYTHONPATH": str(tmp_path)})
     assert probing.look({"npu-library": stubbed}).npu_library is False
 
 
@@ -277,16 +277,16 @@ def test_a_luid_is_written_as_two_decimal_halves(number: int) -> None:
 def test_each_kind_of_device_has_its_reason() -> None:
     assert "DirectML needs Windows." in reason("DML")
     assert "build without DirectML" in reason(
-        "DML", found=Found(dml_package=False), platform="win32"
+        "DML", found=Discovery(dml_package=False), platform="win32"
     )
     assert "no GPU that DirectML can use" in reason("DML", platform="win32")
     assert "Core Ultra" in reason("NPU") and "The NPU library finds no NPU" in reason("NPU-LIBRARY")
-    failed = Found(errors={"openvino:CPU": "OpenVINO's CPU plugin failed (exit code 1)."})
+    failed = Discovery(errors={"openvino:CPU": "OpenVINO's CPU plugin failed (exit code 1)."})
     assert "CPU plugin failed (exit code 1). Delete" in reason("CPU", found=failed)
 
 
 def test_a_number_too_high_is_told_the_others() -> None:
-    two = Found(openvino=(CPU, Device("GPU.0", "Arc"), Device("GPU.1", "Arc A770")))
+    two = Discovery(openvino=(CPU, Device("GPU.0", "Arc"), Device("GPU.1", "Arc A770")))
     assert reason("GPU.2", found=two) == (
         "There is no GPU.2 on this machine. Choose GPU.0 or GPU.1."
     )

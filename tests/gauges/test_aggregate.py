@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psutil
 import pytest
 
-from playground.gauges import aggregate as means
+from playground.gauges import aggregate
 from playground.gauges.readings import Gauge, Meter
 from playground.gauges.sample import Sample
 from playground.gauges.summary import summary
@@ -36,8 +36,8 @@ def npu(*percents: float | None, worker: float | None = 1.0) -> list[Sample]:
     ]
 
 
-def proof(samples: Sequence[Sample], device: str, begin: float, end: float) -> means.Proof:
-    return means.proof(samples, int(begin * S), int(end * S), LANE, device)
+def proof(samples: Sequence[Sample], device: str, begin: float, end: float) -> aggregate.Proof:
+    return aggregate.proof(samples, int(begin * S), int(end * S), LANE, device)
 
 
 def test_a_busy_npu_is_proof() -> None:
@@ -58,7 +58,7 @@ def test_a_short_sample_counts_for_its_time_only() -> None:
 
 
 def test_an_answer_that_no_sample_covers_has_no_figure() -> None:
-    assert proof(npu(90, 90), "NPU", 0.4, 0.8) == means.Proof(None, "NPU load not known")
+    assert proof(npu(90, 90), "NPU", 0.4, 0.8) == aggregate.Proof(None, "NPU load not known")
     assert proof(npu(90, None, None, None), "NPU", 0, 4).percent is None
     assert proof([], "NPU", 0, 4).percent is None
 
@@ -93,8 +93,8 @@ def test_of_two_gpus_the_one_counts_that_the_engine_named() -> None:
         Gauge("Arc", 2, per_lane={LANE: 2.0}, key="0:1"),
         Gauge("RTX", 88, per_lane={LANE: 88.0}, key="0:2"),
     )
-    assert means.proof(both, 0, 2 * S, LANE, "DML", "0:1").percent == 2
-    assert means.proof(both, 0, 2 * S, LANE, "DML", "0:2").percent == 88
+    assert aggregate.proof(both, 0, 2 * S, LANE, "DML", "0:1").percent == 2
+    assert aggregate.proof(both, 0, 2 * S, LANE, "DML", "0:2").percent == 88
 
 
 def test_a_load_of_one_of_two_gpus_is_not_taken_for_the_lane_s() -> None:
@@ -116,28 +116,30 @@ LOCKED = Meter("package", None, reason="Only root may read it.")
 
 
 def test_energy_is_power_over_the_time_of_the_answer() -> None:
-    assert means.energy_j(powered(PACKAGE), 0, 3 * S) == pytest.approx(60)
-    assert means.energy_j(powered(PACKAGE, RTX), 0, 3 * S) == pytest.approx(210), "all that draws"
+    assert aggregate.energy_j(powered(PACKAGE), 0, 3 * S) == pytest.approx(60)
+    assert aggregate.energy_j(powered(PACKAGE, RTX), 0, 3 * S) == pytest.approx(210), (
+        "all that draws"
+    )
 
 
 def test_energy_without_the_package_is_known_for_its_own_gpu_only() -> None:
-    assert means.energy_j(powered(LOCKED, RTX), 0, 3 * S) is None, "a CPU's share is not known"
-    alone = means.energy_j(powered(LOCKED, RTX), 0, 3 * S, key="0:2", card=True)
+    assert aggregate.energy_j(powered(LOCKED, RTX), 0, 3 * S) is None, "a CPU's share is not known"
+    alone = aggregate.energy_j(powered(LOCKED, RTX), 0, 3 * S, key="0:2", card=True)
     assert alone == pytest.approx(150)
-    assert means.energy_j(powered(LOCKED, RTX), 0, 3 * S, card=True) == pytest.approx(150)
-    assert means.energy_j(powered(), 0, 3 * S) is None
+    assert aggregate.energy_j(powered(LOCKED, RTX), 0, 3 * S, card=True) == pytest.approx(150)
+    assert aggregate.energy_j(powered(), 0, 3 * S) is None
 
 
 def test_a_card_without_a_meter_has_no_energy() -> None:
     """The package's alone would be far too little."""
-    assert means.energy_j(powered(PACKAGE), 0, 3 * S, card=True) is None
+    assert aggregate.energy_j(powered(PACKAGE), 0, 3 * S, card=True) is None
     two = powered(PACKAGE, RTX, Meter("Arc", None, covers="0:1"))
-    assert means.energy_j(two, 0, 3 * S, key="0:1", card=True) is None
-    assert means.energy_j(two, 0, 3 * S, key="0:2", card=True) == pytest.approx(210)
+    assert aggregate.energy_j(two, 0, 3 * S, key="0:1", card=True) is None
+    assert aggregate.energy_j(two, 0, 3 * S, key="0:2", card=True) == pytest.approx(210)
 
 
 def test_an_answer_too_short_for_the_meter_has_no_energy() -> None:
-    assert means.energy_j([sample(0.5, 0.5, meters=(PACKAGE,))], 0, S // 2) is None
+    assert aggregate.energy_j([sample(0.5, 0.5, meters=(PACKAGE,))], 0, S // 2) is None
 
 
 def test_the_summary_gives_means_by_time_and_reasons_for_what_is_unknown() -> None:

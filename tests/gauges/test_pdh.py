@@ -20,7 +20,7 @@ class StubPdh:
         self.asked: list[str] = []
         self.closed = self.collects = self.grows = 0
         self.collect_status = 0
-        self.kept: list[pdh.Item] = []  # whose names must outlive the call
+        self.kept: list[pdh.CounterItem] = []  # whose names must outlive the call
         for name, arguments in pdh.PROTOTYPES.items():
             prototype = ctypes.CFUNCTYPE(ctypes.c_uint32, *arguments)
             setattr(self, name, prototype(getattr(self, f"_{name}")))
@@ -47,14 +47,16 @@ class StubPdh:
     ) -> int:
         assert form == 0x8200
         items = list(self.values.values())[counter - 0x7FF0_0000_0010]
-        needed = len(items) * ctypes.sizeof(pdh.Item)
+        needed = len(items) * ctypes.sizeof(pdh.CounterItem)
         if size[0] < needed or self.grows:
             self.grows -= bool(buffer and self.grows)
             size[0] = needed + 100  # the names come after the items
             return 0x800007D2
         count[0] = len(items)
         for place, (instance, status, number) in enumerate(items):
-            item = pdh.Item.from_address((buffer or 0) + place * ctypes.sizeof(pdh.Item))
+            item = pdh.CounterItem.from_address(
+                (buffer or 0) + place * ctypes.sizeof(pdh.CounterItem)
+            )
             item.instance, item.value.status, item.value.number = instance, status, number
             self.kept.append(item)
         return 0

@@ -10,7 +10,7 @@ import pytest
 from playground.arena import Arena
 from playground.gauges.probes import Probes
 from playground.lanes.lane import Lane, parse
-from playground.runs.lane_run import IN_TURN, TOGETHER, Request
+from playground.runs.request import IN_TURN, TOGETHER, Request
 from tests.support.stub_meters import StubGauge, StubMeter
 
 FAST, SLOW = parse("fake:CPU:40tps"), parse("fake:CPU:20tps")

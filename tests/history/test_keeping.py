@@ -12,7 +12,7 @@ from playground import history
 from playground.arena import Arena
 from playground.history import History
 from playground.lanes.lane import parse
-from playground.runs.lane_run import IN_TURN, Request
+from playground.runs.request import IN_TURN, Request
 from tests.cli.test_cli import FAST, playground
 
 LANE = parse(FAST)
@@ -72,7 +72,7 @@ def test_a_history_that_cannot_be_written_is_said_and_costs_no_run(tmp_path: Pat
     result = ended(arena)
     arena.close()
     assert [lane["status"] for lane in result["lanes"]] == ["ok"]  # type: ignore[attr-defined]
-    assert "history" in arena.keeper.notice.lower()
+    assert "history" in arena.history_writer.notice.lower()
 
 
 def test_ask_and_bench_are_kept_unless_told_otherwise(tmp_path: Path) -> None:

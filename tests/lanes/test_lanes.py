@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from playground import devices
-from playground.devices import Device, Found, Hardware, reasons
+from playground.devices import Device, Discovery, Hardware, reasons
 from playground.errors import BadInput
 from playground.lanes import lane as lanes
-from playground.lanes.lane import Lane, Status
+from playground.lanes.lane import Lane, LaneStatus
 from playground.models import DEFAULT_MODEL
 
 TABLE = {  # of every engine, device kind and precision; devices that may have a number without it
@@ -34,13 +34,13 @@ GPUS = (
     Device("GPU.1", "Intel(R) Arc(TM) B580"),
 )
 NPU = Device("NPU", "Intel(R) AI Boost", driver="32.0.100.4239")
-AI_PC = Found(
+AI_PC = Discovery(
     openvino=(CPU, *GPUS, NPU),
     dml=(Device("DML.0", "Intel(R) Arc(TM) B580"), Device("DML.1", "Intel(R) Arc(TM) 140V GPU")),
     npu_library=True,
     dml_package=True,
 )
-LINUX = Found(openvino=(CPU, *GPUS))
+LINUX = Discovery(openvino=(CPU, *GPUS))
 BARE_NPU = Hardware("NPU", "Intel", "Intel NPU (Meteor Lake)", "8086:7d1d", None, "no-driver")
 Machine = Callable[..., None]
 
@@ -49,7 +49,7 @@ Machine = Callable[..., None]
 def machine(monkeypatch: pytest.MonkeyPatch, empty_home: Path) -> Machine:
     """`machine(found, hardware, platform)` is the machine that the lanes are listed on."""
 
-    def pretend(found: Found, *hardware: Hardware, platform: str = "linux") -> None:
+    def pretend(found: Discovery, *hardware: Hardware, platform: str = "linux") -> None:
         def why_not(device: str) -> tuple[str, str]:
             return reasons.explain(device, found, hardware, "CPU", platform)
 
@@ -62,7 +62,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, empty_home: Path) -> Machine:
     return pretend
 
 
-def say(name: str) -> Status:
+def say(name: str) -> LaneStatus:
     return lanes.status(lanes.parse(name), DEFAULT_MODEL)
 
 
@@ -126,7 +126,7 @@ def test_two_gpus_on_linux_are_lanes_of_their_own_and_directml_needs_windows(
 
 
 def test_an_npu_without_its_driver_is_named_with_the_driver_s_address(machine: Machine) -> None:
-    machine(Found(openvino=(CPU,)), BARE_NPU, platform="win32")
+    machine(Discovery(openvino=(CPU,)), BARE_NPU, platform="win32")
     assert "openvino-genai:CPU:int8" in defaults() and len(defaults()) == 4
     for name in ("openvino-genai:NPU", "npu-library:NPU:int8"):
         told = say(name)
@@ -140,9 +140,9 @@ def test_an_npu_without_its_driver_is_named_with_the_driver_s_address(machine: M
 
 
 def test_the_npu_library_is_told_apart_by_what_it_finds_itself(machine: Machine) -> None:
-    machine(Found(openvino=(CPU, NPU)))
+    machine(Discovery(openvino=(CPU, NPU)))
     assert say("npu-library:NPU:int4").status == "not-installed"
-    machine(Found(openvino=(CPU, NPU), npu_library=False))
+    machine(Discovery(openvino=(CPU, NPU), npu_library=False))
     older = say("npu-library:NPU:int4")
     assert (older.status, "older" in older.reason) == ("unavailable", True)
     assert "openvino-genai:NPU" in older.fix
@@ -154,7 +154,7 @@ def test_a_missing_device_outranks_a_missing_package(
 ) -> None:
     for module in ("openvino_genai", "onnxruntime_genai", "torch"):
         monkeypatch.setitem(sys.modules, module, None)  # as if it were not there
-    machine(Found())
+    machine(Discovery())
     for name in ("openvino-genai:NPU", "openvino-genai:GPU", "onnx-genai:DML", "pytorch:XPU"):
         assert say(name).status == "unavailable"
     missing = say("openvino-genai:CPU")
@@ -170,7 +170,7 @@ def test_without_any_engine_the_fake_lane_is_shown(
 ) -> None:
     for module in ("openvino_genai", "onnxruntime_genai", "torch", "optimum.intel"):
         monkeypatch.setitem(sys.modules, module, None)
-    machine(Found())
+    machine(Discovery())
     assert defaults() == ["fake:CPU:30tps"]
 
 

@@ -15,11 +15,11 @@ import pytest
 from benchmarks.memory import measure
 from playground import cli
 from playground.arena import Arena
-from playground.devices import Device, Found
+from playground.devices import Device, Discovery
 from playground.lanes import memory
 from playground.lanes.lane import Lane, parse, parse_all
 from playground.models import DEFAULT_MODEL
-from playground.runs.lane_run import IN_TURN, TOGETHER, Request
+from playground.runs.request import IN_TURN, TOGETHER, Request
 
 SMALL = "onnx-genai:CPU:int4"
 MEASURED = [
@@ -55,9 +55,9 @@ def small(arena: Arena, prepared: Callable[[str, str], Path]) -> Iterator[Lane]:
     """A lane of the default model that loads fast; not yet loaded."""
     lane = parse(SMALL)
     prepared(lane.format, lane.precision)
-    arena.hosts[lane].unload()
+    arena.hosts[lane].unload_if_idle()
     yield lane
-    arena.hosts[lane].unload()
+    arena.hosts[lane].unload_if_idle()
 
 
 def have(monkeypatch: pytest.MonkeyPatch, free_mb: float) -> None:
@@ -81,7 +81,7 @@ def test_the_estimate_is_within_a_quarter_of_what_a_worker_then_has(
     try:
         found = measure(host, DEFAULT_MODEL, prompt=180, answer=16)
     finally:
-        host.unload()
+        host.unload_if_idle()
     told = f"{found.estimate.resident_mb:.0f} MB, measured {found.answering:.0f}"
     assert 0.75 <= found.ratio <= 1.25, told
 
@@ -215,7 +215,7 @@ def test_only_a_gpu_without_memory_of_its_own_takes_the_machines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gpus = (Device("GPU.0", "Intel(R) Arc(TM) Graphics (iGPU)"), Device("GPU.1", "A770 (dGPU)"))
-    monkeypatch.setattr(memory.devices, "found", lambda: Found(openvino=gpus))
+    monkeypatch.setattr(memory.devices, "found", lambda: Discovery(openvino=gpus))
     shared, own = (
         memory.estimate(parse(f"openvino-genai:GPU.{n}:int4"), PHI3_INT4, PHI3, 1024)
         for n in (0, 1)

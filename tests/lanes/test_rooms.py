@@ -13,8 +13,9 @@ from backends.base import BackendError, Loaded, Options
 from backends.openvino_genai import OpenVinoGenAI
 from playground.arena import Arena
 from playground.lanes import lane as lanes
-from playground.lanes.host import ROOMS
-from playground.runs.lane_run import LaneRun, Request
+from playground.lanes.host import CAPACITIES
+from playground.runs.lane_run import LaneRun
+from playground.runs.request import Request
 from tests.support import phi3_models
 
 NPU = "openvino-genai:NPU-on-CPU:int4"
@@ -33,7 +34,7 @@ def folder(models_home: Path) -> Path:
     return phi3_models.prepared(models_home, "openvino-npu", "int4")
 
 
-@pytest.fixture(scope="module", params=ROOMS[:2])
+@pytest.fixture(scope="module", params=CAPACITIES[:2])
 def loaded(folder: Path, request: pytest.FixtureRequest) -> tuple[OpenVinoGenAI, Loaded]:
     backend = OpenVinoGenAI()
     return backend, backend.load(folder, "NPU-on-CPU", "int4", request.param)
@@ -41,7 +42,7 @@ def loaded(folder: Path, request: pytest.FixtureRequest) -> tuple[OpenVinoGenAI,
 
 def test_the_room_is_told_with_the_longest_prompt(loaded: tuple[OpenVinoGenAI, Loaded]) -> None:
     told = loaded[1]
-    assert told.capacity in ROOMS
+    assert told.capacity in CAPACITIES
     assert told.longest_prompt == told.capacity - 64
     assert told.device_used == "CPU" and "CPU" in told.notes[0]
 
@@ -138,8 +139,8 @@ def test_an_answer_that_fills_the_largest_room_ends_with_context(
     ask: Callable[..., dict[str, LaneRun]],
 ) -> None:
     record = ask("x" * 3900, [NPU], 9999)[NPU].record()
-    assert record["capacity"] == ROOMS[-1]
-    assert record["prompt_tokens"] + record["new_tokens"] == ROOMS[-1]
+    assert record["capacity"] == CAPACITIES[-1]
+    assert record["prompt_tokens"] + record["new_tokens"] == CAPACITIES[-1]
     assert (record["status"], record["finish_reason"]) == ("ok", "context")
 
 

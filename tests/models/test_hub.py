@@ -91,7 +91,7 @@ def fetch(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Callable[..., hub.Plan]:
+def plan(tmp_path: Path) -> Callable[..., hub.DownloadPlan]:
     (tmp_path / "scratch").mkdir(exist_ok=True)
     return lambda remote=REMOTE, what=ALL: hub.plan(
         remote, what, tmp_path / "scratch", tmp_path / "log"
@@ -131,13 +131,13 @@ def half_way(fake: FakeHub, background: ThreadPoolExecutor, fetch: Callable[...,
 
 
 def test_a_model_is_fetched_whole_and_nothing_else_with_it(
-    fake: FakeHub, fetch: Callable[..., Path], plan: Callable[..., hub.Plan], tmp_path: Path
+    fake: FakeHub, fetch: Callable[..., Path], plan: Callable[..., hub.DownloadPlan], tmp_path: Path
 ) -> None:
     expected = model_files()
     size = sum(map(len, expected.values()))
     before = plan()
     commit = fake.repositories[NAME].commit
-    assert before == hub.Plan(size, size, len(expected), commit)
+    assert before == hub.DownloadPlan(size, size, len(expected), commit)
     assert not fake.sent(weights(fake))
 
     fetch(what=SMALL)
@@ -163,7 +163,7 @@ def test_a_model_is_fetched_whole_and_nothing_else_with_it(
 def test_what_lies_in_the_cache_is_not_fetched_again_and_works_offline(
     fake: FakeHub,
     fetch: Callable[..., Path],
-    plan: Callable[..., hub.Plan],
+    plan: Callable[..., hub.DownloadPlan],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cache = Path(os.environ["HF_HOME"]) / "hub"
@@ -188,7 +188,7 @@ def test_what_lies_in_the_cache_is_not_fetched_again_and_works_offline(
 def test_a_killed_fetch_is_gone_on_with(
     fake: FakeHub,
     fetch: Callable[..., Path],
-    plan: Callable[..., hub.Plan],
+    plan: Callable[..., hub.DownloadPlan],
     background: ThreadPoolExecutor,
 ) -> None:
     running, part = half_way(fake, background, fetch)
@@ -340,7 +340,7 @@ def test_proxies_are_used_and_spared(
     ],
 )
 def test_what_is_not_there_is_said_with_a_fix(
-    fake: FakeHub, plan: Callable[..., hub.Plan], remote: Remote, message: str, fix: str
+    fake: FakeHub, plan: Callable[..., hub.DownloadPlan], remote: Remote, message: str, fix: str
 ) -> None:
     with pytest.raises(PreparationError) as caught:
         plan(remote)
@@ -368,7 +368,7 @@ def test_a_repository_without_a_model_for_us_is_refused(
 
 
 def test_a_hub_that_cannot_be_asked_is_said_with_a_fix(
-    fake: FakeHub, plan: Callable[..., hub.Plan], monkeypatch: pytest.MonkeyPatch
+    fake: FakeHub, plan: Callable[..., hub.DownloadPlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def told() -> str:
         with pytest.raises(PreparationError) as caught:
@@ -441,7 +441,7 @@ def test_an_id_is_told_from_a_path() -> None:
 
 
 def test_the_time_left_comes_from_the_last_seconds() -> None:
-    progress = hub.Progress("Phi-3")
+    progress = hub.DownloadProgress("Phi-3")
     gb = 10**9
     assert progress.at(0, 76 * gb // 10, 0).detail == "Phi-3, 0.0 of 7.6 GB"
     assert progress.at(gb // 10, 76 * gb // 10, 1).detail == "Phi-3, 0.1 of 7.6 GB"
@@ -454,4 +454,4 @@ def test_the_time_left_comes_from_the_last_seconds() -> None:
     for second in range(40, 60):  # none at all
         stage = progress.at(gb + 29 * 10**6, 76 * gb // 10, second)
     assert stage.detail == "Phi-3, 1.0 of 7.6 GB"
-    assert hub.Progress("S").at(41 * 10**6, 93 * 10**6, 0).detail == "S, 41 of 93 MB"
+    assert hub.DownloadProgress("S").at(41 * 10**6, 93 * 10**6, 0).detail == "S, 41 of 93 MB"

@@ -19,7 +19,7 @@ from playground.lanes import lane as lanes
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import catalogue, children, folders, space
 from playground.models.catalogue import HubPreset, Remote
-from playground.runs.lane_run import Request
+from playground.runs.request import Request
 from tests.support import small_gguf, small_phi3
 from tests.support.fake_hub import FakeHub, Repository, serve
 from tests.support.preparations import (
@@ -59,7 +59,7 @@ def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return stub_converter(tmp_path / "library", monkeypatch)
 
 
-def item(model: str) -> models.Item:
+def item(model: str) -> models.StoredModel:
     return next(each for each in models.inventory() if each.model == model)
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from playground.bench import roof
+from playground.bench import memory_bandwidth
 from playground.history import to_markdown
 from playground.history.entry import bare
 from playground.lanes.lane import Lane, parse, parse_all
 from playground.models import DEFAULT_MODEL
 from playground.page.access import ONLY_HERE
 from playground.page.benchmark import job as bench_job
-from playground.page.benchmark.job import Benching
+from playground.page.benchmark.job import BenchmarkJob
 from playground.page.compare.handlers import BENCHMARK, NEVER_BEGAN
 from playground.page.jobs import IDLE
 from tests.page.test_tabs import post, wait_until
@@ -35,9 +35,9 @@ MINUTE = 60_000
 
 
 @pytest.fixture(autouse=True)
-def benching(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Benching]:
+def benching(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[BenchmarkJob]:
     """The page's benchmark, which is over when the test is; without its charts."""
-    monkeypatch.setattr(roof, "measure", lambda: STUB_COPY)
+    monkeypatch.setattr(memory_bandwidth, "measure", lambda: STUB_COPY)
     monkeypatch.setattr(bench_job, "draw", lambda result: [])
     found = served.tabs.bench.benching
     found.state = IDLE  # whatever the test before has left
@@ -96,7 +96,7 @@ def downloaded(page: Page, button: str) -> tuple[str, bytes]:
 def test_the_table_has_the_figures_of_the_result_for_everybody_and_it_is_kept(
     tab: Callable[..., Page],
     served: Served,
-    benching: Benching,
+    benching: BenchmarkJob,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept: list[Any] = []
@@ -130,7 +130,7 @@ def test_the_table_has_the_figures_of_the_result_for_everybody_and_it_is_kept(
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_result_is_drawn_in_the_page_s_theme_saved_and_copied(
-    tab: Callable[..., Page], benching: Benching, monkeypatch: pytest.MonkeyPatch, theme: str
+    tab: Callable[..., Page], benching: BenchmarkJob, monkeypatch: pytest.MonkeyPatch, theme: str
 ) -> None:
     one = bench_job.Drawn(
         "tpot", "Latency", "What it shows.", svg("light"), svg("dark"), b"\x89PNG"
@@ -195,7 +195,7 @@ def test_a_failing_lane_says_so_and_the_others_are_measured(tab: Callable[..., P
     ],
 )
 def test_wrong_settings_get_a_sentence_at_once_and_start_nothing(
-    tab: Callable[..., Page], benching: Benching, box: str, typed: str, sentence: str
+    tab: Callable[..., Page], benching: BenchmarkJob, box: str, typed: str, sentence: str
 ) -> None:
     page, version = tab(FAST), benching.version
     page.locator(f"#bench-{box}").locator("input, textarea").fill(typed)
@@ -213,7 +213,7 @@ def test_a_second_benchmark_is_refused_while_one_is_under_way(tab: Callable[...,
 
 
 def test_others_can_neither_start_nor_cancel_nor_save(
-    tab: Callable[..., Page], served: Served, benching: Benching
+    tab: Callable[..., Page], served: Served, benching: BenchmarkJob
 ) -> None:
     page, other = tab(SLOW), tab(SLOW, host=ELSEWHERE)
     go_on(page)
@@ -250,7 +250,7 @@ def test_a_run_waits_for_the_benchmark_and_goes_on_after_it(
 
 
 def test_a_benchmark_waits_for_the_run_that_is_under_way(
-    tab: Callable[..., Page], benching: Benching
+    tab: Callable[..., Page], benching: BenchmarkJob
 ) -> None:
     page = tab(*TWO)
     page.get_by_role("tab", name="Compare").click()

@@ -25,9 +25,9 @@ from playground.lanes import lane as lanes
 from playground.lanes.lane import Lane, parse
 from playground.models import DEFAULT_MODEL, Stage
 from playground.page.compare import view
-from playground.page.compare.handlers import MOST_COLUMNS
+from playground.page.compare.handlers import MAX_COLUMNS
 from playground.page.sessions import Session
-from playground.runs.lane_run import Request
+from playground.runs.request import Request
 from tests.support.served_page import TWO, Served, choose, press_run, shape, state, tokens_of
 
 pytest_plugins = ["tests.support.page_fixtures"]
@@ -150,7 +150,7 @@ def test_a_lane_being_made_does_not_hold_up_the_others(
 ) -> None:
     page = visit()
     served.arena.hosts[TWO[1]].worker.close()
-    monkeypatch.setattr(lanes, "status", lambda lane, model: lanes.Status("needs-model"))
+    monkeypatch.setattr(lanes, "status", lambda lane, model: lanes.LaneStatus("needs-model"))
     press_run(page, tokens=10)
     state(page, 0, "ok")
     expect(page.locator("#status")).to_contain_text("not yet ready, in the next run: Fake")
@@ -222,13 +222,13 @@ def test_the_last_word_of_a_run_whose_lanes_were_changed_empties_the_columns(
         asked = ("Hello", "", names, DEFAULT_MODEL, "together", 500.0, 0.0)
         states = served.compare.run(*asked, visitor)
         async for last in states:
-            if last[MOST_COLUMNS]:  # the first column has begun to answer
+            if last[MAX_COLUMNS]:  # the first column has begun to answer
                 served.compare.choose(["fake:CPU:20tps"], DEFAULT_MODEL, visitor)
         return last
 
     with ThreadPoolExecutor(1) as pool:  # the browser has an event loop in this thread
         last = pool.submit(asyncio.run, change_lanes_while_running()).result()
-    assert last[MOST_COLUMNS:-1] == [""] * MOST_COLUMNS
+    assert last[MAX_COLUMNS:-1] == [""] * MAX_COLUMNS
 
 
 def test_choosing_other_lanes_ends_the_run_and_empties_the_columns(

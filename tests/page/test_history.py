@@ -28,9 +28,9 @@ INT8, INT4 = "openvino-genai:CPU:int8", "onnx-genai:CPU:int4"
 def history(served: Served, tmp_path: Path) -> Iterator[History]:
     """An empty one, which the page keeps and shows from now on."""
     found = History(tmp_path / "history.sqlite")
-    served.arena.keeper.history = found
+    served.arena.history_writer.history = found
     yield found
-    served.arena.keeper.history = None
+    served.arena.history_writer.history = None
 
 
 def keep(

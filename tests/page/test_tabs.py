@@ -21,13 +21,13 @@ from gradio_client import Client
 from playwright.sync_api import Page, expect
 
 from playground import devices, models
-from playground.devices import Device, Found, Hardware
+from playground.devices import Device, Discovery, Hardware
 from playground.lanes import lane as lanes
 from playground.lanes.lane import parse
 from playground.models import DEFAULT_MODEL
 from playground.page import choices, jobs
 from playground.page.access import ONLY_HERE, is_owner
-from playground.page.jobs import SettingUp
+from playground.page.jobs import SetupJob
 from playground.page.machine import tab as machine_tab
 from playground.page.machine import view as machine_view
 from playground.workers import npu_environment
@@ -249,16 +249,16 @@ def test_precisions_that_share_a_reason_share_a_line() -> None:
 @pytest.mark.parametrize(
     ("kind", "vendor", "found", "why"),
     [
-        ("NPU", "Intel", Found(), "OpenVINO does not find it"),
-        ("NPU", "Intel", Found(openvino=(Device("NPU", "Intel AI Boost"),)), ""),
-        ("NPU", "AMD", Found(), "Intel NPUs only"),
-        ("GPU", "NVIDIA", Found(), "PyTorch"),
-        ("GPU", "NVIDIA", Found(torch=(Device("CUDA.0", "RTX"),)), ""),
-        ("GPU", "Intel", Found(openvino=(Device("GPU.0", "Arc"),)), ""),
+        ("NPU", "Intel", Discovery(), "OpenVINO does not find it"),
+        ("NPU", "Intel", Discovery(openvino=(Device("NPU", "Intel AI Boost"),)), ""),
+        ("NPU", "AMD", Discovery(), "Intel NPUs only"),
+        ("GPU", "NVIDIA", Discovery(), "PyTorch"),
+        ("GPU", "NVIDIA", Discovery(torch=(Device("CUDA.0", "RTX"),)), ""),
+        ("GPU", "Intel", Discovery(openvino=(Device("GPU.0", "Arc"),)), ""),
     ],
 )
 def test_hardware_that_no_engine_uses_is_shown_with_the_reason_on_a_stub_of_a_machine(
-    kind: str, vendor: str, found: Found, why: str, monkeypatch: pytest.MonkeyPatch
+    kind: str, vendor: str, found: Discovery, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Hardware(kind, vendor, f"{vendor} {kind}", "1234:5678", "1.0")
     reasons = sys.modules["playground.devices.reasons"]
@@ -316,7 +316,7 @@ def test_setting_up_shows_the_last_line_and_how_it_ended(
         encoding="utf-8",
     )
     monkeypatch.setattr(npu_environment, "ready", lambda: False)
-    monkeypatch.setattr(served.tabs.machine, "setting_up", SettingUp((str(script), str(gate))))
+    monkeypatch.setattr(served.tabs.machine, "setting_up", SetupJob((str(script), str(gate))))
     page, other = visit(tab="Machine"), visit(tab="Machine")
     page.get_by_role("button", name="Set up the Intel NPU library").click()
     for each in (page, other):
@@ -329,7 +329,7 @@ def test_setting_up_shows_the_last_line_and_how_it_ended(
 
 
 def test_a_set_up_that_is_cancelled_ends_its_process(empty_home: Path) -> None:
-    job = SettingUp(("-c", "import time; print('here', flush=True); time.sleep(600)"))
+    job = SetupJob(("-c", "import time; print('here', flush=True); time.sleep(600)"))
     job.start()
     wait_until(lambda: job.detail == "here")
     child = job._child
@@ -345,7 +345,7 @@ def test_a_set_up_that_succeeds_lets_the_devices_be_found_anew(
     asked: list[str] = []
     monkeypatch.setattr(devices, "forget", lambda: asked.append("forget"))
     monkeypatch.setattr(devices, "found", lambda: asked.append("found"))
-    job = SettingUp(("-c", "print('Set up.')"))
+    job = SetupJob(("-c", "print('Set up.')"))
     job.start()
     wait_until(lambda: job.ends == 1)
     assert (job.state, job.detail, asked) == (jobs.DONE, "Set up.", ["forget", "found"])
@@ -360,7 +360,7 @@ def gated(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threadi
     gate = threading.Event()
     found = devices.found()
 
-    def wait() -> Found:
+    def wait() -> Discovery:
         assert gate.wait(60)
         return found
 

@@ -16,7 +16,7 @@ from backends import ENGINES
 from playground.arena import Arena
 from playground.bench.prompts import TEXT
 from playground.lanes.lane import Lane, parse
-from playground.runs.lane_run import Request
+from playground.runs.request import Request
 
 TOKENS = 200
 ANSWERS = 3  # the median of them: one may be caught by a pause between the two clocks

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from backends import ENGINES, Engine, Reads
+from backends import ENGINES, DeviceSupport, Engine
 from playground import devices
 from playground.page import serve
 from tests.support.served_page import ELSEWHERE, TWO, Served, note
@@ -26,7 +26,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         patch.setattr(serve, "allowed_hosts", lambda host, share: hosts)
         for name in ("Payload", "RaisesForAPerson"):
             engine = Engine(
-                name, f"tests.support.misbehaving:{name}", "", "", {"CPU": Reads("none", ("none",))}
+                name,
+                f"tests.support.misbehaving:{name}",
+                "",
+                "",
+                {"CPU": DeviceSupport("none", ("none",))},
             )
             patch.setitem(ENGINES, name.lower(), engine)
         devices.found()

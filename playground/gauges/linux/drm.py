@@ -21,7 +21,7 @@ UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 @dataclass(frozen=True)
-class Engine:
+class DrmEngine:
     """Busy since the file was opened, in ns; or in cycles, and then with those that passed."""
 
     busy: int
@@ -35,7 +35,7 @@ class Client:
 
     id: str
     device: str  # PCI address; "" where it is not told
-    engines: Mapping[str, Engine] = field(default_factory=dict)
+    engines: Mapping[str, DrmEngine] = field(default_factory=dict)
     resident: int | None = None  # bytes
 
 
@@ -137,15 +137,15 @@ def parse(text: str) -> Client | None:
     )
 
 
-def engines(fields: Mapping[str, str]) -> Iterator[tuple[str, Engine]]:
+def engines(fields: Mapping[str, str]) -> Iterator[tuple[str, DrmEngine]]:
     for key, value in fields.items():
         name = key.removeprefix("drm-engine-").removeprefix("drm-cycles-")
         capacity = int(fields.get(f"drm-engine-capacity-{name}", "1"))
         passed = fields.get(f"drm-total-cycles-{name}")
         if key.startswith("drm-engine-") and not key.startswith("drm-engine-capacity-"):
-            yield name, Engine(int(value.split()[0]), None, capacity)
+            yield name, DrmEngine(int(value.split()[0]), None, capacity)
         elif key.startswith("drm-cycles-") and passed is not None:
-            yield name, Engine(int(value), int(passed), capacity)
+            yield name, DrmEngine(int(value), int(passed), capacity)
 
 
 def size(value: str) -> int:
@@ -168,7 +168,7 @@ def caught_up(now: Client, before: Client) -> Client:
 def shares(now: Client, before: Client, elapsed_ns: int) -> Iterator[tuple[str, float]]:
     """0..1 of each engine. amdgpu tells an engine only once it has been used."""
     for name, engine in now.engines.items():
-        old = before.engines.get(name, Engine(0))
+        old = before.engines.get(name, DrmEngine(0))
         passed = elapsed_ns if engine.passed is None else engine.passed - (old.passed or 0)
         if passed > 0 and (engine.passed is None) == (old.passed is None):
             yield name, (engine.busy - old.busy) / passed / engine.capacity

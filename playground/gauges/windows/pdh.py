@@ -30,7 +30,7 @@ class Value(ctypes.Structure):
     _fields_ = [("status", c_uint32), ("number", c_double)]
 
 
-class Item(ctypes.Structure):
+class CounterItem(ctypes.Structure):
     """PDH_FMT_COUNTERVALUE_ITEM_W"""
 
     _fields_ = [("instance", c_wchar_p), ("value", Value)]
@@ -121,11 +121,11 @@ class LocalCounters:
     def _array(self, counter: c_void_p) -> dict[str, float]:
         for _ in range(3):  # it may have grown since its size was asked for
             # A size that is too small must not be used again: pdh.h's PdhGetFormattedCounterArray.
-            size, count, items = c_uint32(), c_uint32(), (Item * 0)()
+            size, count, items = c_uint32(), c_uint32(), (CounterItem * 0)()
             read = self._library.PdhGetFormattedCounterArrayW
             status = read(counter, FORMAT, byref(size), byref(count), None)
             if status == MORE_DATA:  # bytes: the items, and after them their names
-                items = (Item * -(-size.value // ctypes.sizeof(Item)))()
+                items = (CounterItem * -(-size.value // ctypes.sizeof(CounterItem)))()
                 status = read(counter, FORMAT, byref(size), byref(count), items)
             if status != MORE_DATA:
                 break

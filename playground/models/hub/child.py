@@ -86,7 +86,7 @@ class Model:
             self.files = list(pool.map(self._file, self.names))
 
     def plan(self) -> dict[str, Any]:
-        """The fields of hub.Plan."""
+        """The fields of hub.DownloadPlan."""
         total = sum(file.size for file in self.files)
         missing = total - sum(map(self.present, self.files))
         return {

@@ -23,7 +23,7 @@ from playground.models import children, failures
 from playground.models.hub.files import ALL, SMALL, Remote, What, parse_id
 from playground.models.stage import Report, Stage
 
-__all__ = ["ALL", "SMALL", "Plan", "Remote", "What", "fetch", "parse_id", "plan"]
+__all__ = ["ALL", "SMALL", "DownloadPlan", "Remote", "What", "fetch", "parse_id", "plan"]
 
 MARK = "@hub "  # begins a line that the child tells us
 _RATE_OVER_S = 10.0
@@ -33,7 +33,7 @@ _FOLDERS = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"
 
 
 @dataclass(frozen=True)
-class Plan:
+class DownloadPlan:
     """What a fetch would do."""
 
     bytes_total: int
@@ -48,12 +48,14 @@ def plan(
     scratch: Path,
     log: Path,
     cancel: threading.Event | None = None,
-) -> Plan:
+) -> DownloadPlan:
     """Asks the hub for sizes, or the cache where the hub cannot be asked and the model is there.
 
     Raises PreparationError, and Cancelled soon after `cancel` is set.
     """
-    return Plan(**_run("plan", remote, what, scratch, log, lambda told: None, cancel)["plan"])
+    return DownloadPlan(
+        **_run("plan", remote, what, scratch, log, lambda told: None, cancel)["plan"]
+    )
 
 
 def fetch(
@@ -69,7 +71,7 @@ def fetch(
     Raises PreparationError, and Cancelled soon after `cancel` is set; then, as after a loss of the
     network, the next fetch goes on where this one ended.
     """
-    progress = Progress(remote.title)
+    progress = DownloadProgress(remote.title)
     report(Stage("fetch", None, remote.title))
 
     def show(told: dict[str, Any]) -> None:
@@ -81,7 +83,7 @@ def fetch(
     return Path(_run("fetch", remote, what, scratch, log, show, cancel)["folder"])
 
 
-class Progress:
+class DownloadProgress:
     """Bytes and time left, from the rate of the last seconds."""
 
     def __init__(self, title: str) -> None:

@@ -9,7 +9,7 @@ from playground import charts
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ChartImages:
     """One chart: as SVG for either theme, and as PNG to keep."""
 
     name: str
@@ -20,10 +20,10 @@ class Drawn:
     png: bytes
 
 
-def draw(result: dict[str, Any]) -> list[Drawn]:
+def draw(result: dict[str, Any]) -> list[ChartImages]:
     """All that something is known for."""
     return [
-        Drawn(
+        ChartImages(
             chart.name,
             chart.title,
             chart.about,

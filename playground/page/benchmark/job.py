@@ -13,18 +13,18 @@ from playground.bench.running import Step, run
 from playground.errors import BadInput, PlaygroundError
 from playground.formatting import time_left
 from playground.lanes.lane import Lane
-from playground.page.benchmark.charts import Drawn, draw
+from playground.page.benchmark.charts import ChartImages, draw
 from playground.page.choices import Choices
 from playground.page.compare import view
 from playground.page.jobs import CANCELLED, DONE, FAILED, WORKING, Job
-from playground.runs.lane_run import Request
+from playground.runs.request import Request
 
 log = logging.getLogger(__name__)
 LOOK_S = 0.05
 LANE_STATES = {"ready": "done", "failed": "failed", "idle": "waiting"}  # of a job's lines
 
 
-class Benching(Job):
+class BenchmarkJob(Job):
     """version: grows whenever the result may look otherwise than before."""
 
     def __init__(self, arena: Arena, choices: Choices) -> None:
@@ -33,7 +33,7 @@ class Benching(Job):
         self._plan: Plan | None = None
         self._step: Step | None = None
         self._looked = self._began = 0.0  # when the step came, when all began
-        self.charts: list[Drawn] = []
+        self.charts: list[ChartImages] = []
         self.version = 0
 
     @property
@@ -152,7 +152,7 @@ class Benching(Job):
         return {"text": view.label(lane), "state": state, "label": label, "note": ""}
 
 
-def drawn(result: dict[str, Any]) -> list[Drawn]:
+def drawn(result: dict[str, Any]) -> list[ChartImages]:
     """Its charts; a fault in them must not cost the table."""
     try:
         return draw(result)

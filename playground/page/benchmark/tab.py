@@ -19,23 +19,23 @@ from playground.history.entry import bare
 from playground.lanes.lane import parse, parse_all
 from playground.page.access import is_owner, only_owner
 from playground.page.benchmark import view as bench_view
-from playground.page.benchmark.job import Benching
+from playground.page.benchmark.job import BenchmarkJob
 from playground.page.choices import Choices
 from playground.page.compare import view
 from playground.page.compare.tab import QUIET
 from playground.page.components import html
 from playground.page.history.export import MARK
 from playground.page.sessions import Sessions
-from playground.runs.lane_run import IN_TURN
+from playground.runs.request import IN_TURN
 
 Asking = tuple[gr.Dropdown, gr.Dropdown, gr.Textbox, list[gr.Number], gr.Radio, gr.Button]
 HINT = "Every lane reads prompts of exactly these lengths and writes the same number of tokens."
 
 
-class Bench:
+class BenchmarkHandlers:
     """The tab's handlers; `benching` goes on whoever watches."""
 
-    def __init__(self, choices: Choices, benching: Benching, sessions: Sessions) -> None:
+    def __init__(self, choices: Choices, benching: BenchmarkJob, sessions: Sessions) -> None:
         self.choices, self.benching, self.sessions = choices, benching, sessions
         self._saved = 0
 
@@ -196,7 +196,7 @@ def whole(what: str, value: float | None) -> Any:
 
 
 @dataclass(frozen=True)
-class BenchTab:
+class BenchmarkTab:
     """The components that events of the whole page fill."""
 
     names: gr.Dropdown
@@ -205,7 +205,7 @@ class BenchTab:
     result: gr.HTML
 
 
-def build(handlers: Bench, tab: gr.Tab) -> BenchTab:
+def build(handlers: BenchmarkHandlers, tab: gr.Tab) -> BenchmarkTab:
     """Inside that tab: what to measure, how it goes, what was measured; with its events."""
     with gr.Column(elem_classes="owner-only", elem_id="bench-ask"):
         names, model, lengths, numbers, mode, start = ask()
@@ -223,7 +223,7 @@ def build(handlers: Bench, tab: gr.Tab) -> BenchTab:
     job.cancel(handlers.call_off, None, job, **QUIET)
     result.save(handlers.save, None, file, **QUIET)
     tab.select(handlers.follow, [names, model], [names, model], **QUIET)
-    return BenchTab(names, model, job, result)
+    return BenchmarkTab(names, model, job, result)
 
 
 def ask() -> Asking:

@@ -14,17 +14,17 @@ from playground.gauges.power_source import PowerSource
 from playground.history import to_markdown
 from playground.history.entry import bare
 from playground.lanes.lane import parse
-from playground.page.benchmark.charts import Drawn
+from playground.page.benchmark.charts import ChartImages
 from playground.page.compare import view
 from playground.page.compare.view import NA
 from playground.page.jobs import WORKING
-from playground.runs.lane_run import IN_TURN, TOGETHER
+from playground.runs.request import IN_TURN, TOGETHER
 
 MODES = {IN_TURN: "In turn, each alone", TOGETHER: "Together, a race"}
 Json = dict[str, Any]
 
 
-def result(found: Json | None, charts: Sequence[Drawn], state: str, *, owner: bool) -> Json:
+def result(found: Json | None, charts: Sequence[ChartImages], state: str, *, owner: bool) -> Json:
     """The table and all that belongs to it; nothing but the rows while it grows.
 
     owner: may save it, and read what names folders of this machine.
@@ -150,7 +150,7 @@ def thermal(told: Mapping[str, Any]) -> list[str]:
     return parts or ["temperature and throttling cannot be read here"]
 
 
-def chart(drawn: Drawn) -> Json:
+def chart(drawn: ChartImages) -> Json:
     light, dark = (svg_uri(each) for each in (drawn.light, drawn.dark))
     return {
         "name": drawn.name,

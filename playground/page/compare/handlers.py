@@ -13,16 +13,17 @@ from playground.arena import STATES_HZ, Arena, Run
 from playground.errors import PlaygroundError
 from playground.lanes.lane import Lane, parse, parse_all
 from playground.page.access import is_owner
-from playground.page.benchmark.job import Benching
+from playground.page.benchmark.job import BenchmarkJob
 from playground.page.choices import Choices
 from playground.page.compare import view
 from playground.page.compare.strip import strip
 from playground.page.sessions import Session, Sessions
-from playground.runs.lane_run import IN_TURN, TOGETHER, LaneRun, Request
+from playground.runs.lane_run import LaneRun
+from playground.runs.request import IN_TURN, TOGETHER, Request
 
-__all__ = ["HINT", "IN_TURN", "MOST_COLUMNS", "TOGETHER", "Compare"]
+__all__ = ["HINT", "IN_TURN", "MAX_COLUMNS", "TOGETHER", "CompareHandlers"]
 
-MOST_COLUMNS = 6
+MAX_COLUMNS = 6
 UNDER_WAY = "Your prompt is already under way. Stop it first."
 HINT = "Press Run, or Ctrl+Enter in the prompt."
 QUEUED = "Waiting for its turn."
@@ -31,10 +32,10 @@ WAITING_S = 0.25  # between two looks whether it has
 NEVER_BEGAN = "Stopped before it began."
 
 
-class Compare:
+class CompareHandlers:
     """The handlers of the tab, on one arena; choices: what a new visitor sees."""
 
-    def __init__(self, arena: Arena, choices: Choices, benching: Benching) -> None:
+    def __init__(self, arena: Arena, choices: Choices, benching: BenchmarkJob) -> None:
         self.arena, self.choices, self.benching = arena, choices, benching
         self.sessions = Sessions()
 
@@ -47,8 +48,8 @@ class Compare:
 
     def cards(self, session: Session, names: list[str], model: str) -> list[Any]:
         """Values of the columns' cards; None for the columns that are not used."""
-        shown = [self.card(session, parse(name), model) for name in names[:MOST_COLUMNS]]
-        return shown + [None] * (MOST_COLUMNS - len(shown))
+        shown = [self.card(session, parse(name), model) for name in names[:MAX_COLUMNS]]
+        return shown + [None] * (MAX_COLUMNS - len(shown))
 
     def card(self, session: Session, lane: Lane, model: str) -> dict[str, Any]:
         run = session.run.lanes.get(lane) if session.run else None
@@ -59,7 +60,7 @@ class Compare:
         return strip(sampler.samples, self.busy, sampler.power_source.text)
 
     def columns(self, names: list[str]) -> list[Any]:
-        return [gr.update(visible=n < len(names)) for n in range(MOST_COLUMNS)]
+        return [gr.update(visible=n < len(names)) for n in range(MAX_COLUMNS)]
 
     # What the events do
 
@@ -85,10 +86,10 @@ class Compare:
         What is wrong is said in the status line, and everything stays as it was.
         """
         try:
-            chosen = parse_all(names)[:MOST_COLUMNS] if names else []
+            chosen = parse_all(names)[:MAX_COLUMNS] if names else []
             model = self.choices.permit(model, chosen, request)
         except PlaygroundError as error:
-            return [*[gr.skip()] * (3 * MOST_COLUMNS + 2), view.note(error)]
+            return [*[gr.skip()] * (3 * MAX_COLUMNS + 2), view.note(error)]
         session = self.sessions[request.session_hash]
         session.stop()  # its columns are no longer there
         session.run = None
@@ -99,7 +100,7 @@ class Compare:
             gr.update(choices=self.choices.of_models(request), value=model),
             *self.columns(names),
             *self.cards(Session(), names, model),
-            *[""] * MOST_COLUMNS,
+            *[""] * MAX_COLUMNS,
             view.note(HINT),
         ]
 
@@ -107,7 +108,7 @@ class Compare:
         """Once a second: the gauges, and the cards unless a run of this visitor writes them."""
         session = self.sessions[request.session_hash]
         if session.running:
-            return [self.strip(), *[gr.skip()] * MOST_COLUMNS]
+            return [self.strip(), *[gr.skip()] * MAX_COLUMNS]
         return [self.strip(), *self.cards(session, names, model)]
 
     def queue(self, request: gr.Request) -> dict[str, Any]:
@@ -135,7 +136,7 @@ class Compare:
 
         def nothing(status: str | PlaygroundError) -> list[Any]:
             cards = self.cards(session, names, model)
-            return [*cards, *[""] * MOST_COLUMNS, view.note(status)]
+            return [*cards, *[""] * MAX_COLUMNS, view.note(status)]
 
         while self.benching.working and session.waiting:
             session.run = None  # the columns are empty
@@ -146,11 +147,11 @@ class Compare:
             return
 
         def begin() -> tuple[list[Lane], Run]:
-            chosen = parse_all(names)[:MOST_COLUMNS]
+            chosen = parse_all(names)[:MAX_COLUMNS]
             permitted = self.choices.permit(model, chosen, request)
             joining = [lane for lane in chosen if self.arena.hosts[lane].can_join(permitted)]
             for lane in set(chosen) - set(joining):
-                self.arena.hosts[lane].want(permitted)
+                self.arena.hosts[lane].load_in_background(permitted)
             lanes, tokens = tuple(joining or chosen), whole(max_new_tokens)
             asked = Request(prompt, lanes, mode, tokens, temperature, system, permitted)
             return chosen, self.benching.start_run(asked, keep=is_owner(request))
@@ -171,7 +172,7 @@ class Compare:
                 await asyncio.sleep(1 / STATES_HZ)
             if session.run is not run:  # other lanes were chosen: what is still on its way to the
                 # browser may overtake the emptied columns, so the last word is said here too
-                yield [*[gr.skip()] * MOST_COLUMNS, *[""] * MOST_COLUMNS, view.note(HINT)]
+                yield [*[gr.skip()] * MAX_COLUMNS, *[""] * MAX_COLUMNS, view.note(HINT)]
                 return
             others = [self.arena.hosts[lane] for lane in chosen if lane not in run.lanes]
             summary = run.error or view.summary(list(run.lanes.values()), others)
@@ -187,8 +188,8 @@ class Compare:
         model: str,
         status: str | PlaygroundError,
     ) -> list[Any]:
-        texts = [answer(run.lanes.get(parse(name))) for name in names[:MOST_COLUMNS]]
-        texts += [""] * (MOST_COLUMNS - len(texts))
+        texts = [answer(run.lanes.get(parse(name))) for name in names[:MAX_COLUMNS]]
+        texts += [""] * (MAX_COLUMNS - len(texts))
         return [*self.cards(session, names, model), *texts, view.note(status)]
 
     def stop(self, request: gr.Request) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from playground.page.compare import view
-from playground.page.compare.handlers import HINT, IN_TURN, MOST_COLUMNS, TOGETHER, Compare
+from playground.page.compare.handlers import HINT, IN_TURN, MAX_COLUMNS, TOGETHER, CompareHandlers
 from playground.page.components import html
 
 # One queue for the page and the API: the devices are shared.
@@ -35,7 +35,7 @@ class CompareTab:
         return [self.names, self.model, *self.columns, *self.cards, *self.answers, self.status]
 
 
-def build(compare: Compare) -> CompareTab:
+def build(compare: CompareHandlers) -> CompareTab:
     """Inside a tab: what is asked, then the columns; with its events."""
     prompt, system, mode, run, stop = ask()
     names, model, max_new_tokens, temperature = settings()
@@ -108,7 +108,7 @@ def settings() -> tuple[gr.Dropdown, gr.Dropdown, gr.Number, gr.Number]:
             [],
             value=[],
             multiselect=True,
-            max_choices=MOST_COLUMNS,
+            max_choices=MAX_COLUMNS,
             label="Lanes",
             scale=7,
             min_width=260,
@@ -126,7 +126,7 @@ def settings() -> tuple[gr.Dropdown, gr.Dropdown, gr.Number, gr.Number]:
 def answer_columns(used: int) -> tuple[list[gr.Column], list[gr.HTML], list[gr.Markdown]]:
     columns, cards, answers = [], [], []
     with gr.Row(elem_id="columns", equal_height=True):
-        for position in range(MOST_COLUMNS):
+        for position in range(MAX_COLUMNS):
             classes = ["lane", f"lane-{position}"]
             with gr.Column(visible=position < used, min_width=260, elem_classes=classes) as column:
                 columns.append(column)

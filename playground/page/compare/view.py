@@ -12,7 +12,7 @@ from typing import Any
 from playground import models
 from playground.errors import PlaygroundError
 from playground.formatting import NA, device_proof, memory_size, number, percent, with_unit
-from playground.gauges import aggregate as means
+from playground.gauges import aggregate
 from playground.gauges.sample import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import Lane, gauge_key
@@ -100,12 +100,12 @@ def weights(host: Host) -> str:
 def load(lane: Lane, sample: Sample) -> float | None:
     """How busy the lane keeps its device now; for the NPU, how busy that is."""
     if lane.runs_on_cpu:
-        return means.worker_percent(sample, lane.name)
+        return aggregate.worker_percent(sample, lane.name)
     if lane.kind == "NPU":
-        return means.busiest(sample.npus)
+        return aggregate.busiest(sample.npus)
     key = gauge_key(lane)
-    own = means.gpu_percent(sample.gpus, lane.name, key)
-    return means.whole_gpu(sample.gpus, key) if own is None else own
+    own = aggregate.gpu_percent(sample.gpus, lane.name, key)
+    return aggregate.whole_gpu(sample.gpus, key) if own is None else own
 
 
 def label(lane: Lane) -> str:

@@ -6,14 +6,14 @@ from itertools import groupby
 from typing import Any
 
 from playground.history import Entry, compare
-from playground.history.compare import Row, Sharing
+from playground.history.compare import ComparisonRow, Sharing
 from playground.history.export import DIGITS, HEADINGS
 from playground.page.compare.view import NA
 from playground.page.history.entry import plain
 from playground.page.history.export import charts_of_two
 from playground.page.history.listing import MODES, heading, lane
 
-MOST_OF_A_SETTING = 300  # characters
+MAX_SETTING_LENGTH = 300  # characters
 
 Json = dict[str, Any]
 
@@ -38,20 +38,20 @@ def board(a: Entry, b: Entry) -> Json:
 def setting(entry: Entry, name: str) -> str:
     value = entry.said(name)
     text = MODES.get(value, plain(value)) if name == "mode" else plain(value)
-    return text if len(text) <= MOST_OF_A_SETTING else f"{text[:MOST_OF_A_SETTING]} …"
+    return text if len(text) <= MAX_SETTING_LENGTH else f"{text[:MAX_SETTING_LENGTH]} …"
 
 
-def title(of: Row | Sharing) -> str:
+def title(of: ComparisonRow | Sharing) -> str:
     """ "OpenVINO GenAI · CPU · int8", of a benchmark with the prompt's length."""
     length = "" if of.prompt_tokens is None else f", {of.prompt_tokens:,} prompt tokens"
     return lane(of.lane) + length
 
 
-def known(row: Row) -> bool:
+def known(row: ComparisonRow) -> bool:
     return row.a is not None or row.b is not None
 
 
-def figure(row: Row) -> list[str]:
+def figure(row: ComparisonRow) -> list[str]:
     name = HEADINGS[row.figure]
     return [name, amount(row.figure, row.a), amount(row.figure, row.b), times(row.ratio)]
 

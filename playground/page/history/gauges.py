@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-MOST_POINTS = 120
+MAX_POINTS = 120
 
 Json = dict[str, Any]
 Read = Callable[[Json], Any]
@@ -39,7 +39,7 @@ def course(label: str, unit: str, samples: Sequence[Json], read: Read, top: floa
     top = top or max(value for _, value in known) or 1.0
     spans = [(seconds(each), value) for each, value in known]
     mean = sum(span * value for span, value in spans) / sum(span for span, _ in spans)
-    step = -(-len(known) // MOST_POINTS)
+    step = -(-len(known) // MAX_POINTS)
     points = [
         [
             round(100 * (each["ended_ns"] - begin) / (end - begin), 1),

@@ -10,8 +10,8 @@ from playground.formatting import number
 from playground.history import BENCH, Entry, Summary
 from playground.lanes import lane as lanes
 from playground.page.compare import view
-from playground.page.sessions import Looking
-from playground.runs.lane_run import IN_TURN, TOGETHER
+from playground.page.sessions import HistoryView
+from playground.runs.request import IN_TURN, TOGETHER
 
 KINDS = {"run": "Run", BENCH: "Benchmark"}
 MODES = {TOGETHER: "Together", IN_TURN: "In turn"}
@@ -25,7 +25,7 @@ def nothing(why: str, *, bad: bool = False) -> Json:
     return {"owner": False, "why": why, "bad": bad, "rows": [], "more": False, "first": None}
 
 
-def board(found: Sequence[Summary], total: int, looking: Looking, notice: str) -> Json:
+def board(found: Sequence[Summary], total: int, looking: HistoryView, notice: str) -> Json:
     """As many as are shown. found: at least one more, where there is; total: all that are kept;
     notice: what a person should know of the file."""
     first = looking.first
@@ -42,7 +42,7 @@ def board(found: Sequence[Summary], total: int, looking: Looking, notice: str) -
     }
 
 
-def nothing_found(looking: Looking) -> str:
+def nothing_found(looking: HistoryView) -> str:
     if looking.sought.strip():
         return f"No prompt, model or lane has “{looking.sought.strip()}” in it."
     return "There is no other to compare it with." if looking.first else EMPTY

@@ -14,14 +14,14 @@ from playground.lanes import lane as lanes
 from playground.lanes.lane import Lane
 from playground.page.access import is_owner, only_owner
 from playground.page.compare import view
-from playground.page.compare.handlers import MOST_COLUMNS, UNDER_WAY, Compare
+from playground.page.compare.handlers import MAX_COLUMNS, UNDER_WAY, CompareHandlers
 from playground.page.compare.tab import QUIET, CompareTab
 from playground.page.components import html
 from playground.page.history import comparison as history_pair
 from playground.page.history import entry as history_run
 from playground.page.history import export as history_export
 from playground.page.history import listing as history_list
-from playground.page.sessions import PAGE, Looking
+from playground.page.sessions import PAGE, HistoryView
 
 GUEST = (
     "The history holds the prompts of the person at this machine, so nobody else sees it. "
@@ -36,21 +36,21 @@ FILLED = "As it was asked then. Press Run to ask it again."
 Json = dict[str, Any]
 
 
-class Kept:
+class HistoryHandlers:
     """The tab's handlers. compare: the tab that a run is repeated in."""
 
-    def __init__(self, compare: Compare) -> None:
-        self.compare, self.keeper = compare, compare.arena.keeper
+    def __init__(self, compare: CompareHandlers) -> None:
+        self.compare, self.history_writer = compare, compare.arena.history_writer
 
-    def looking(self, request: gr.Request) -> Looking:
-        return self.compare.sessions[request.session_hash].looking
+    def history_view(self, request: gr.Request) -> HistoryView:
+        return self.compare.sessions[request.session_hash].history_view
 
     def store(self, request: gr.Request) -> History:
         """Raises BadInput for everybody but the owner, and where nothing is kept."""
         only_owner(request)
-        if self.keeper.history is None:
+        if self.history_writer.history is None:
             raise BadInput(OFF)
-        return self.keeper.history
+        return self.history_writer.history
 
     def entry(self, id: Any, request: gr.Request) -> Entry:
         """Raises PlaygroundError where it is not there, or not to be had."""
@@ -65,9 +65,9 @@ class Kept:
         """As much of it as this visitor has asked for, or why there is none."""
         if not is_owner(request):
             return history_list.nothing(GUEST)
-        if self.keeper.history is None:
+        if self.history_writer.history is None:
             return history_list.nothing(OFF)
-        looking = self.looking(request)
+        looking = self.history_view(request)
         looking.seen = self.state()
         try:
             store, first = self.store(request), looking.first
@@ -77,15 +77,15 @@ class Kept:
             total = store.count()
         except PlaygroundError as error:
             return history_list.nothing(str(error), bad=True)
-        return history_list.board(found, total, looking, self.keeper.notice)
+        return history_list.board(found, total, looking, self.history_writer.notice)
 
     def state(self) -> tuple[int, str]:
         """Changes when the list may have changed."""
-        return self.keeper.kept, self.keeper.notice
+        return self.history_writer.kept, self.history_writer.notice
 
     def refresh(self, request: gr.Request) -> Any:
         """The list, for whom it has changed since they saw it."""
-        seen = self.looking(request).seen
+        seen = self.history_view(request).seen
         return gr.skip() if seen in (None, self.state()) else self.listed(request)
 
     def views(
@@ -106,17 +106,17 @@ class Kept:
     # What the events do
 
     def find(self, text: str, request: gr.Request) -> Json:
-        looking = self.looking(request)
+        looking = self.history_view(request)
         looking.sought, looking.shown = str(text), PAGE
         return self.listed(request)
 
     def more(self, request: gr.Request) -> Json:
-        self.looking(request).shown += PAGE
+        self.history_view(request).shown += PAGE
         return self.listed(request)
 
     def open(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """One of the list: to look at, or as the second of a comparison that was begun."""
-        looking = self.looking(request)
+        looking = self.history_view(request)
         try:
             entry = self.entry(asked(event).get("id"), request)
             if looking.first is None:
@@ -129,13 +129,13 @@ class Kept:
 
     def close(self, request: gr.Request) -> list[Any]:
         """Back to the list, whether a run, a comparison or a choice was open."""
-        self.looking(request).first = None
+        self.history_view(request).first = None
         return self.views(request)
 
     def begin_pair(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Compare with …: the list is shown, to choose the second."""
         try:
-            self.looking(request).first = self.entry(asked(event).get("id"), request)
+            self.history_view(request).first = self.entry(asked(event).get("id"), request)
         except PlaygroundError as error:
             return self.wrong(error)
         return self.views(request)
@@ -187,7 +187,7 @@ class Kept:
                 raise BadInput(UNDER_WAY)
             chosen, lacking = usable(entry)
         except PlaygroundError as error:
-            return [*[gr.skip()] * (9 + 3 * MOST_COLUMNS), view.note(error)]
+            return [*[gr.skip()] * (9 + 3 * MAX_COLUMNS), view.note(error)]
         return [*self.filled(entry, chosen, lacking, request), NOTHING]
 
     def filled(
@@ -235,9 +235,9 @@ def usable(entry: Entry) -> tuple[list[Lane], list[str]]:
             lacking.append(f"{view.label(lane)}: {status.reason}")
     if not found:
         raise BadInput("This machine can run none of its lanes.", " ".join(lacking))
-    if len(found) > MOST_COLUMNS:
-        lacking.append(f"Only the first {MOST_COLUMNS} of its {len(found)} lanes have a column.")
-    return found[:MOST_COLUMNS], lacking
+    if len(found) > MAX_COLUMNS:
+        lacking.append(f"Only the first {MAX_COLUMNS} of its {len(found)} lanes have a column.")
+    return found[:MAX_COLUMNS], lacking
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ class HistoryTab:
     list: gr.HTML
 
 
-def build(handlers: Kept, tab: gr.Tab, tabs: gr.Tabs, compare: CompareTab) -> HistoryTab:
+def build(handlers: HistoryHandlers, tab: gr.Tab, tabs: gr.Tabs, compare: CompareTab) -> HistoryTab:
     """Inside that tab: the list, or what was opened from it; with its events."""
     with gr.Row(elem_classes="owner-only browsing"):
         find = gr.Textbox(

@@ -16,17 +16,17 @@ from playground.page.choices import Choices
 from playground.page.compare import view
 from playground.page.compare.tab import QUIET
 from playground.page.components import html
-from playground.page.jobs import WORKING, SettingUp
+from playground.page.jobs import WORKING, SetupJob
 from playground.page.machine import view as machine_view
 from playground.workers import npu_environment
 
 
-class Machine:
+class MachineHandlers:
     """The tab's handlers; `setting_up` goes on whoever watches."""
 
     def __init__(self, arena: Arena, choices: Choices) -> None:
         self.hosts, self.sampler, self.choices = arena.hosts, arena.sampler, choices
-        self.setting_up = SettingUp()
+        self.setting_up = SetupJob()
 
     def board(self, request: gr.Request) -> dict[str, Any]:
         latest = [self.sampler.latest]
@@ -47,7 +47,7 @@ class Machine:
 
     # What the events do
 
-    def unload(self, request: gr.Request) -> dict[str, Any]:
+    def unload_if_idle(self, request: gr.Request) -> dict[str, Any]:
         """End the workers that no run needs; the next run loads them again."""
         try:
             only_owner(request)
@@ -85,7 +85,7 @@ class MachineTab:
     board: gr.HTML
 
 
-def build(handlers: Machine, tab: gr.Tab) -> MachineTab:
+def build(handlers: MachineHandlers, tab: gr.Tab) -> MachineTab:
     """Inside that tab: memory and what can be done, then devices and lanes; with its events."""
     memory = html("note", view.note(""), elem_id="memory")
     actions = html("actions", None, elem_id="actions")
@@ -94,7 +94,7 @@ def build(handlers: Machine, tab: gr.Tab) -> MachineTab:
     report = html("report", "", elem_id="report")
     board = html("machine", None, elem_id="machine")
 
-    actions.free(handlers.unload, None, told, **QUIET)
+    actions.free(handlers.unload_if_idle, None, told, **QUIET)
     actions.setup(handlers.set_up, None, [told, job], **QUIET)
     actions.report(handlers.report, None, report, **QUIET)
     job.cancel(handlers.cancel, None, job, **QUIET)

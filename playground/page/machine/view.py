@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from playground import devices, doctor
-from playground.devices import Found, Hardware
+from playground.devices import Discovery, Hardware
 from playground.formatting import NA
 from playground.gauges import summary
 from playground.gauges.sample import Sample
@@ -67,14 +67,14 @@ def gauge(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"gauge": row["gauge"], "name": row["name"], "about": row["source"], "why": row["note"]}
 
 
-def hardware(one: Hardware, found: Found) -> dict[str, Any]:
+def hardware(one: Hardware, found: Discovery) -> dict[str, Any]:
     """What the operating system lists, and why no engine uses it where none does."""
     why = "" if is_used(one, found) else " ".join(devices.why_not(kind_for(one)))
     about = ", ".join(each for each in (one.pci_id, one.driver and f"driver {one.driver}") if each)
     return {"kind": one.kind, "name": one.name, "about": about, "why": why}
 
 
-def is_used(one: Hardware, found: Found) -> bool:
+def is_used(one: Hardware, found: Discovery) -> bool:
     """Whether an engine finds a device of its kind and maker."""
     kinds = {each.name.partition(".")[0] for each in found.openvino}
     if one.kind == "NPU":

@@ -17,7 +17,7 @@ from playground.page.choices import Choices, able
 from playground.page.compare import view
 from playground.page.compare.tab import QUIET
 from playground.page.components import html
-from playground.page.jobs import WORKING, Preparing
+from playground.page.jobs import WORKING, PreparationJob
 from playground.page.models import view as models_view
 
 NOTHING = view.note("")
@@ -25,12 +25,12 @@ ASKING = view.note("Asking how big it is …")
 HINT = view.note("Check size tells what would be fetched and made, before anything starts.")
 
 
-class Models:
+class ModelsHandlers:
     """The tab's handlers; `preparing` goes on whoever watches."""
 
     def __init__(self, hosts: Hosts, choices: Choices) -> None:
         self.hosts, self.choices = hosts, choices
-        self.preparing = Preparing()
+        self.preparing = PreparationJob()
 
     def table(self, request: gr.Request) -> dict[str, Any]:
         return models_view.table(models.inventory(), owner=is_owner(request))
@@ -137,7 +137,7 @@ class ModelsTab:
     table: gr.HTML
 
 
-def build(handlers: Models, tab: gr.Tab) -> ModelsTab:
+def build(handlers: ModelsHandlers, tab: gr.Tab) -> ModelsTab:
     """Inside that tab: what to prepare, how it goes, what is there; with its events."""
     with gr.Row(elem_id="prepare", elem_classes="owner-only"):
         model = gr.Dropdown(

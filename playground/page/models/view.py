@@ -10,12 +10,12 @@ from playground.errors import PlaygroundError
 from playground.formatting import file_size
 from playground.models.catalogue import Source, resolve
 from playground.models.convert import TITLES
-from playground.models.inventory import Item, Part
+from playground.models.inventory import Part, StoredModel
 from playground.page.compare import view
 from playground.paths import home
 
 
-def table(items: Sequence[Item], *, owner: bool) -> dict[str, Any]:
+def table(items: Sequence[StoredModel], *, owner: bool) -> dict[str, Any]:
     """What is there, and the presets of which nothing is. owner: may remove, and see paths."""
     there = [item for item in items if item.parts or item.bytes]
     free = file_size(shutil.disk_usage(home()).free)
@@ -27,7 +27,7 @@ def table(items: Sequence[Item], *, owner: bool) -> dict[str, Any]:
     }
 
 
-def row(item: Item, *, owner: bool) -> dict[str, Any]:
+def row(item: StoredModel, *, owner: bool) -> dict[str, Any]:
     source = source_of(item.model)
     hub = source is not None and source.remote is not None
     return {

@@ -6,7 +6,7 @@ all weights. Measured as STREAM's "copy" does (McCalpin, https://www.cs.virginia
     it (write-allocate) is not counted.
 
 Decode only reads, and a small model may stay in a large cache: a share of somewhat more than 1 is
-possible. In a child process, `python -m playground.bench.roof`: its threads and its memory are
+possible. Runs in a child process, whose threads and memory are
 gone before anything else is measured.
 """
 
@@ -31,7 +31,7 @@ from playground.workers.process import child_environment
 
 ARRAY_BYTES = 256 * 2**20  # STREAM: at least four times the last cache, 12 to 36 MB in an AI PC
 OF_FREE = 8  # an array is at most this part of the free memory
-LEAST_PASSES, LEAST_S = 10, 1.0
+MIN_PASSES, MIN_SECONDS = 10, 1.0
 PATIENCE_S, PASS_PATIENCE_S = 60.0, 20.0  # a thread that finds no memory never comes
 PAGE = 4096
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 def measure() -> dict[str, Any] | None:
     """`{"copy_gbs", "threads", "array_mb", "passes"}`; None, and a line in the log, where it could
     not be measured."""
-    command = [sys.executable, "-m", "playground.bench.roof"]
+    command = [sys.executable, "-m", "playground.bench.memory_bandwidth"]
     try:
         child = subprocess.run(
             command,
@@ -65,7 +65,7 @@ def share(bandwidth_gbs: float | None, copy: dict[str, Any] | None, lane: Lane) 
     return float(bandwidth_gbs / copy["copy_gbs"])
 
 
-def copy_bandwidth(array_bytes: int, least_s: float = LEAST_S) -> dict[str, Any]:
+def copy_bandwidth(array_bytes: int, least_s: float = MIN_SECONDS) -> dict[str, Any]:
     """The measurement itself, with two arrays of that size, for at least so long."""
     threads = cores()
     part = array_bytes // threads // PAGE * PAGE
@@ -90,7 +90,7 @@ def copy_bandwidth(array_bytes: int, least_s: float = LEAST_S) -> dict[str, Any]
     for _ in range(threads):
         threading.Thread(target=work, daemon=True).start()
     end = time.monotonic() + least_s
-    while len(passes) < LEAST_PASSES or time.monotonic() < end:
+    while len(passes) < MIN_PASSES or time.monotonic() < end:
         passes.append([])
         go.wait()
         done.wait()

@@ -13,7 +13,7 @@ from playground.history.store import History
 log = logging.getLogger(__name__)
 
 
-class Keeper:
+class HistoryWriter:
     """Keeps runs and benches one after another. history: None keeps nothing.
 
     trouble: why the last one could not be kept, for a person; no run ends of that.

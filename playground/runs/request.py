@@ -1,0 +1,55 @@
+"""What is asked: one prompt for some lanes, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from playground import models
+from playground.errors import BadInput
+from playground.lanes.lane import Lane
+
+TOGETHER, IN_TURN = "together", "in-turn"
+MAX_NEW_TOKENS = 32_768
+MAX_CHARACTERS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt for some lanes. Raises BadInput when it cannot be run as it is."""
+
+    prompt: str
+    lanes: tuple[Lane, ...]
+    mode: str = TOGETHER
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    system: str = ""
+    model: str = models.DEFAULT_MODEL
+    ignore_eos: bool = False  # go on to max_new_tokens, so that lanes make the same count
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prompt, str) or not isinstance(self.system, str):
+            raise BadInput("The prompt is not a text.", "Send text.")
+        if not self.prompt.strip():
+            raise BadInput("The prompt is empty.", "Write a question or a task.")
+        if len(self.prompt) + len(self.system) > MAX_CHARACTERS:
+            raise BadInput(
+                f"The prompt has more than {MAX_CHARACTERS:,} characters.", "Shorten it."
+            )
+        if self.mode not in (TOGETHER, IN_TURN):
+            raise BadInput(f"There is no mode “{self.mode}”.", f"Choose {TOGETHER} or {IN_TURN}.")
+        tokens = self.max_new_tokens
+        if type(tokens) is not int or not 1 <= tokens <= MAX_NEW_TOKENS:
+            raise BadInput(
+                f"max_new_tokens cannot be {tokens}.",
+                f"Give a whole number from 1 to {MAX_NEW_TOKENS:,}.",
+            )
+        if not isinstance(self.temperature, int | float) or not 0 <= self.temperature <= 2:
+            raise BadInput(
+                f"The temperature cannot be {self.temperature}.",
+                "Give a number from 0 (greedy) to 2.",
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """All that is needed to ask the same again, as JSON."""
+        return {**vars(self), "lanes": [lane.name for lane in self.lanes]}
