@@ -25,16 +25,14 @@ PROGRAM = "python run.py"
 
 Host = Annotated[
     str,
-    typer.Option("--host", metavar="ADDRESS", help="Address; 0.0.0.0 lets other machines in."),
+    typer.Option("--host", metavar="ADDRESS", help="0.0.0.0 lets other machines in."),
 ]
 Port = Annotated[int, typer.Option("--port", metavar="N", help="Port of the page.")]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")]
 Share = Annotated[bool, typer.Option("--share", help="Create a public link at gradio.live.")]
 TrustRemoteCode = Annotated[
     bool,
-    typer.Option(
-        "--trust-remote-code", help="Run code from a model's folder; only for models you trust."
-    ),
+    typer.Option("--trust-remote-code", help="Run a model's own code; only if you trust it."),
 ]
 
 
