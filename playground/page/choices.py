@@ -48,7 +48,7 @@ class Choices:
         probing.start()
         if not self._settled:
             probing.join(self._patience_s)
-            self.chosen = lanes.default_lanes() if devices.known() else cpu_lanes()
+            self.chosen = lanes.default_lanes() if devices.discovered() else cpu_lanes()
             self._named |= set(self.chosen)
             self._settled = True
         self._load()
@@ -128,7 +128,7 @@ class Choices:
 def probe() -> None:
     """Let the devices be known; whatever goes wrong there must not cost the page its lanes."""
     try:
-        devices.found()
+        devices.discover()
     except Exception:
         log.exception("The devices could not be found")
 
@@ -145,7 +145,7 @@ def cpu_lanes() -> list[Lane]:
 
 def able(model: str, statuses: tuple[str, ...] = ("ready", "needs-model")) -> list[Lane]:
     """The lanes of this machine in one of these states, without waiting for its devices."""
-    if devices.known() is None:
+    if devices.discovered() is None:
         return cpu_lanes()
     try:
         rows = lanes.table(model)

@@ -195,7 +195,7 @@ class SetupJob(Job):
             return FAILED
         devices.forget()
         with contextlib.suppress(Exception):  # the Machine tab says what is wrong with it
-            devices.found()
+            devices.discover()
         return DONE
 
     def _started(self) -> subprocess.Popen[str]:

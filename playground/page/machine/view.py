@@ -28,7 +28,7 @@ NO_MODEL = ("Not yet made for it.", "The Models tab makes it; so does a run.")
 def board(model: str, samples: Sequence[Sample], *, owner: bool) -> dict[str, Any]:
     """Everything but the memory; the devices and the lanes when they are known. samples: the last
     ones, which tell where each gauge gets its figure."""
-    found = devices.known()
+    found = devices.discovered()
     return {
         "owner": owner,
         "facts": facts(),
