@@ -63,17 +63,17 @@ def main(arguments: list[str] | None = None) -> int:
         cli.log_to_file()
         model = models.check(options.model or models.DEFAULT_MODEL)
         chosen = cli.chosen_lanes(options) if options.lanes.strip(", ") else None
-        tabs = layout.Tabs(arena, chosen, model)
-        closing.callback(tabs.close)
+        page = layout.Page(arena, chosen, model)
+        closing.callback(page.close)
         address = serve.launch(
-            layout.build(tabs),
+            page.blocks,
             options.host,
             options.port,
             share=options.share,
             browser=not options.no_browser,
         )
         print(f"AI PC Playground: {address}  (Ctrl-C ends it)", flush=True)
-        tabs.choices.begin()  # only now: the page is up before any device or model is ready
+        page.choices.begin()  # only now: the page is up before any device or model is ready
         while True:  # Ctrl-C interrupts a sleep; on Windows not an Event's wait, nor a lock's
             time.sleep(0.5)  # short: one that comes just before a sleep is heard after it
     except PlaygroundError as error:
