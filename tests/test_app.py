@@ -20,7 +20,7 @@ import pytest
 from gradio_client import Client
 
 from playground.lanes.lane import default_lanes
-from playground.workers.process import ROOT
+from playground.paths import ROOT
 
 APP = ("app.py", "--no-browser")
 DEVICES_UNKNOWN = """

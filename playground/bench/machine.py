@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from playground import devices, doctor
+from playground.bench.memory_bandwidth import CopyBandwidth
 from playground.doctor import machine as of_report
 from playground.doctor import packages
 from playground.doctor.scrub import of_this_machine
@@ -20,7 +21,7 @@ from playground.paths import home
 CPUS = Path("sys/devices/system/cpu")
 
 
-def describe(lanes: Iterable[Lane], copy: dict[str, Any] | None) -> dict[str, Any]:
+def describe(lanes: Iterable[Lane], copy: CopyBandwidth | None) -> dict[str, Any]:
     """System, processor, memory, devices with drivers, packages. copy: of memory_bandwidth.measure.
 
     The engines are asked for their devices only where a lane has an engine.

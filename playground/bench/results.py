@@ -66,7 +66,7 @@ class ResultRow:
             "ended_ns": self._runs[-1].ended if self._runs else None,
             "error": self.error.as_dict() if self.error else None,
             "contended": self._last.contended,
-            "roof_share": memory_bandwidth.share(
+            "roof_share": memory_bandwidth.utilization(
                 found["median"]["bandwidth_gbs"], copy, self._last.lane
             ),
             "p5": found["p5"],

@@ -127,7 +127,7 @@ def test_it_tells_what_really_runs(lane: Lane, loaded: Lane, phi3: Path) -> None
     about = lane.load(phi3, "CPU", "fp16")
     assert about["device_used"] == "CPU" and about["device_name"] not in ("", "CPU")
     assert about["library_version"].startswith("1.4.0 (transformers 4.47.1, torch 2.")
-    assert "The library's stand-in on the CPU: no NPU was found." in about["notes"]
+    assert "No NPU was found: the library computes on the CPU instead." in about["notes"]
     assert about["weights"]["recipe"] == "fp16"
     weights = (phi3 / "model.safetensors").stat().st_size  # in fp32
     assert about["weights"]["bytes"] == pytest.approx(weights / 2, rel=0.2)
@@ -210,12 +210,12 @@ def test_positions_are_those_that_the_folder_tells(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model_type": "qwen99"}, "does not know the architecture qwen99"),
+        ({"model_type": "qwen99"}, "does not support the architecture qwen99"),
         (
             {"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.75}},
-            r"does not know its positions \(partial_rotary_factor 0.75\)",
+            r"does not support its partial_rotary_factor of 0.75",
         ),
-        ({"num_hidden_layers": 3}, "does not find all weights in it"),
+        ({"num_hidden_layers": 3}, "does not find all of its weights"),
     ],
 )
 def test_a_model_that_it_would_read_wrongly_is_refused(

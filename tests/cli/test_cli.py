@@ -14,11 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from playground.workers.process import child_environment
+from playground.workers.subprocesses import environment
 
 Run = subprocess.CompletedProcess[str]
 FAST = "fake:CPU:500tps"
-PATH = child_environment()["PYTHONPATH"]  # the project's and whatever is on it already
+PATH = environment()["PYTHONPATH"]  # the project's and whatever is on it already
 
 
 def playground(*arguments: str, home: Path, stdin: str = "") -> Run:

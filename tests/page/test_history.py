@@ -145,7 +145,10 @@ def test_lanes_tell_where_they_leave_the_highest_precision_and_the_words_are_mar
     visit: Callable[..., Page], history: History
 ) -> None:
     ids = measured.record()["token_ids"]
-    other: dict[str, Any] = {"token_ids": [*ids[:5], 9, 9], "text": "The capital of France is Lyon."}
+    other: dict[str, Any] = {
+        "token_ids": [*ids[:5], 9, 9],
+        "text": "The capital of France is Lyon.",
+    }
     lanes = [measured.record(INT8), measured.record(INT4, **other)]
     keep(history, *lanes)
     keep(history, *lanes, temperature=0.7)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from playground.workers.process import child_environment
+from playground.workers.subprocesses import environment
 
-PATH = child_environment()["PYTHONPATH"]  # the project's and whatever is on it already
+PATH = environment()["PYTHONPATH"]  # the project's and whatever is on it already
 WITH_SIGINT = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -19,9 +19,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
 
-def playground(
-    *arguments: str, home: Path, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
+def playground(*arguments: str, home: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """`python -m playground …` with that data folder."""
     return subprocess.run(
         [sys.executable, "-m", "playground", *arguments],

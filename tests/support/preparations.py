@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from playground import models
-from playground.workers.process import child_environment
+from playground.workers.subprocesses import environment
 
 XML = (
     '<net><layers><layer name="w" type="Const"><data element_type="f16" shape="64, 64" '
@@ -67,7 +67,7 @@ class Asked:
             self.process = subprocess.Popen(
                 [*command, "--lanes", lanes],
                 stderr=stderr,
-                env=child_environment(),
+                env=environment(),
                 cwd=log.parent,
             )
 

@@ -132,8 +132,7 @@ class StubGenerator:
 
 
 class StubbedOnnxGenAI(onnx_genai.OnnxGenAI):
-    """The backend in a worker on that stub, with the recorded adapters."""
+    """The backend in a worker on that stub."""
 
     def __init__(self) -> None:
         sys.modules["onnxruntime_genai"] = StubDirectML()
-        onnx_genai.directml_adapters = recorded_adapters

@@ -17,7 +17,9 @@ import psutil
 import pytest
 
 from playground.errors import WorkerDied, WorkerError
-from playground.workers.process import ROOT, Worker, child_environment
+from playground.paths import ROOT
+from playground.workers.process import Worker
+from playground.workers.subprocesses import environment
 
 LOAD = {"model": "", "device": "CPU", "precision": "", "capacity": 256, "warm_up": [1]}
 Start = Callable[..., Worker]
@@ -188,7 +190,7 @@ for event in worker.ask("generate", prompt=[1], options={{"max_new_tokens": 1000
         os._exit(9) if os.name == "nt" else os.kill(os.getpid(), 9)
 """
     run = subprocess.run(
-        [sys.executable, "-c", parent], stdout=subprocess.PIPE, env=child_environment(), timeout=60
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, env=environment(), timeout=60
     )
     worker = int(run.stdout)
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -206,7 +208,7 @@ def test_a_slow_reader_does_not_change_the_times(tmp_path: Path) -> None:
         [sys.executable, "-m", "playground.workers.worker", "tests.support.misbehaving:Fast"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=child_environment(),
+        env=environment(),
         cwd=ROOT,
     )
     assert child.stdin and child.stdout
@@ -221,6 +223,7 @@ def test_a_slow_reader_does_not_change_the_times(tmp_path: Path) -> None:
         if event.get("reason"):
             break
     child.stdin.close()
+    child.stdout.close()
     assert child.wait(10) == 0
     assert len(times) == 20_000
     assert (times[-1] - times[0]) / 1e9 < 1.5, "stamping waited for the reader"
