@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
         worker.close()
 
 
-def generate(worker: Worker, n: int, prompt: int = 13) -> Iterator[dict[str, Any]]:
+def generate(worker: Worker, n: int, prompt: int = 13) -> Generator[Any]:
     return worker.ask("generate", prompt=[prompt], options={"max_new_tokens": n})
 
 
-def ids_of(events: list[dict[str, Any]]) -> list[int]:
+def ids_of(events: list[Any]) -> list[int]:
     return [token for event in events for token in event.get("ids", [])]
 
 

@@ -94,7 +94,7 @@ def _no_answer(error: httpx.HTTPError | httpx.InvalidURL) -> Code:
 
 
 def _local(error: OSError) -> HubError:
-    """This computer has refused."""
+    """Why the local disk or the cache cannot be used."""
     windows_code = getattr(error, "winerror", None)
     if error.errno in _FULL or windows_code == _WINDOWS_DISK_FULL:
         return HubError("disk-full")
