@@ -30,7 +30,8 @@ from playground.history import History
 from playground.lanes import lane as lanes
 from playground.models import check
 from playground.paths import home
-from playground.runs.request import IN_TURN, TOGETHER, Request
+from playground.runs.record import IN_TURN, TOGETHER
+from playground.runs.request import Request
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -130,13 +131,13 @@ def ask(options: argparse.Namespace) -> int:
         run = arena.start(request)
         if options.json:
             result = render.wait_for(run)
-            print_json(result)
+            print_json(result.as_json())
         else:
             result = render.stream(run)
     finally:
         arena.close()
     say_trouble(arena.history_writer)
-    return OK if all(lane["status"] == "ok" for lane in result["lanes"]) else FAILED
+    return OK if all(record.status == "ok" for record in result.lanes) else FAILED
 
 
 def print_report(options: argparse.Namespace) -> int:

@@ -35,10 +35,10 @@ from playground.errors import BadInput, PlaygroundError
 from playground.formatting import number, time_left
 from playground.gauges.power_source import PowerSource
 from playground.history import History
-from playground.runs.request import IN_TURN, TOGETHER
+from playground.runs.benchmark_record import BenchmarkRecord, BenchmarkResult
+from playground.runs.record import IN_TURN, TOGETHER
 
 STDOUT = "-"
-Json = dict[str, Any]
 
 
 def add_commands(commands: Any) -> None:
@@ -99,7 +99,7 @@ def bench(options: argparse.Namespace) -> int:
     )
     arena = Arena(None if options.no_history else History())
     arena.hosts.force = options.force
-    result: Json = {"results": []}
+    result = BenchmarkResult(results=[])
     try:
         with ctrl_c() as stop:
             say("measure the memory's copy bandwidth")
@@ -108,25 +108,25 @@ def bench(options: argparse.Namespace) -> int:
                 result = step.result
                 show(step)
             interrupted = stop.is_set()
-        arena.keep_bench(plan.settings(), result)
+        arena.keep_benchmark(result)
     finally:
         arena.close()
     say_trouble(arena.history_writer)
     if interrupted:
-        say("Interrupted." if result["results"] else "Interrupted before anything was measured.")
+        say("Interrupted." if result.results else "Interrupted before anything was measured.")
     print_result(result, file, to_stdout=options.json == STDOUT)
     if picture is not None:
         draw(result, picture)
     if interrupted:
         return INTERRUPTED
-    return OK if all(row["status"] == "ok" for row in result["results"]) else FAILED
+    return OK if all(row.status == "ok" for row in result.results) else FAILED
 
 
-def print_result(result: Json, file: Path | None, *, to_stdout: bool) -> None:
+def print_result(result: BenchmarkResult, file: Path | None, *, to_stdout: bool) -> None:
     """The table, on stderr where stdout is for the JSON; a file is replaced when it is whole."""
     if to_stdout:
         print(as_text(result))
-    if result["results"]:
+    if result.results:
         out = sys.stderr if to_stdout else sys.stdout
         print_table(result, Console(file=out, width=None if out.isatty() else 160))
         if file is not None:
@@ -140,7 +140,7 @@ def drawable(path: Path) -> Path:
     return path
 
 
-def draw(result: Json, file: Path) -> None:
+def draw(result: BenchmarkResult, file: Path) -> None:
     """The seed's chart; a sentence where there is nothing to draw."""
     try:
         if file.suffix.lower() == ".svg":
@@ -174,7 +174,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def print_table(result: Json, console: Console) -> None:
+def print_table(result: BenchmarkResult, console: Console) -> None:
     """One row a lane and prompt length; medians, and the decode rate's p5 and p95."""
     table = Table(box=None, pad_edge=False)
     table.add_column("lane", overflow="fold")
@@ -182,30 +182,30 @@ def print_table(result: Json, console: Console) -> None:
         table.add_column(heading, justify="right")
     table.add_column("load s", justify="right")
     table.add_column("", overflow="fold")
-    for row in result["results"]:
+    for row in result.results:
         table.add_row(*map(Text, cells(row)), note(row))
     console.print(table)
-    settings = result["settings"]
-    runs, mode = settings["runs"], settings["mode"]
-    runs = f"{runs} runs" if runs > 1 else "1 run"
+    settings, machine = result.settings, result.machine
+    mode = settings.mode
+    runs = "1 run" if settings.runs == 1 else f"{settings.runs} runs"
     contended = "; contended: lanes share the machine" if mode == TOGETHER else ""
-    copy = (result["machine"]["memory_copy"] or {}).get("copy_gbs")
+    copy = machine.memory_copy.copy_gbs if machine.memory_copy else None
     console.print(
-        f"Medians of {runs} of {settings['new_tokens']} tokens, {mode}{contended}. "
+        f"Medians of {runs} of {settings.new_tokens} tokens, {mode}{contended}. "
         f"Memory's copy bandwidth: {number(copy, '.1f')} GB/s. "
-        f"Power before, idle: {number(result['machine'].get('idle_w'), '.1f')} W."
+        f"Power before, idle: {number(machine.idle_w, '.1f')} W."
     )
-    if power := PowerSource(**result["machine"].get("power_source", {})).text:
-        console.print(power)
+    power = machine.power_source
+    if power and (text := PowerSource(**power.as_json()).text):
+        console.print(text)
 
 
-def note(row: Json) -> Text:
+def note(row: BenchmarkRecord) -> Text:
     """Nothing where all is well, else what was wrong and what to do."""
-    if row["status"] == "ok":
+    if row.status == "ok":
         return Text()
-    error = row["error"] or {"message": f"{len(row['runs'])} runs ended.", "fix": ""}
-    words = f"{row['status']}: {error['message']} {error['fix']}".strip()
-    return Text(words, style=STYLES.get(row["status"], ""))
+    reason = row.error.text if row.error else f"{len(row.runs)} runs ended."
+    return Text(f"{row.status}: {reason}", style=STYLES.get(row.status or "", ""))
 
 
 def writable(path: Path) -> Path:

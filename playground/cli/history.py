@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from playground.cli.render import STYLES
 from playground.errors import BadInput, PlaygroundError
 from playground.formatting import number
 from playground.history import Entry, History, Summary
-from playground.history.columns import rows
 from playground.runs.agreement import Agreement, agreement
+from playground.runs.record import Record
 
 PNG = "png"
 FORMATS = {"json": history.to_json, "csv": history.to_csv, "markdown": history.to_markdown}
@@ -111,7 +110,7 @@ def list_entries(options: argparse.Namespace) -> int:
         found = store.find(options.find, limit=options.limit + 1)
         more, found = len(found) > options.limit, found[: options.limit]
     if options.json:
-        print_json([asdict(summary) for summary in found])
+        print_json([summary.as_json() for summary in found])
         return OK
     if not found:
         nothing = "Nothing is found." if options.find else "The history is empty."
@@ -130,9 +129,9 @@ def list_entries(options: argparse.Namespace) -> int:
 
 def list_row(summary: Summary) -> list[str]:
     lanes = [
-        f"{lane['lane']} {number(lane['decode_tps'], '.1f')} tok/s{summary.at(lane)}"
-        if lane["status"] == "ok"
-        else f"{lane['lane']} {lane['status']}"
+        f"{lane.lane} {number(lane.decode_tps, '.1f')} tok/s{summary.at(lane)}"
+        if lane.status == "ok"
+        else f"{lane.lane} {lane.status}"
         for lane in summary.lanes
     ]
     when = summary.made_at[:19].replace("T", " ")
@@ -146,15 +145,15 @@ def show(options: argparse.Namespace) -> int:
         entry = wanted(store, options.id)
     console = Console()
     console.print(Text(plain(history_line(entry))), soft_wrap=True)
-    if entry.settings.get("prompt"):
-        console.print(Text(plain(f"\n{entry.settings['prompt']}\n")), soft_wrap=True)
-    for record, row in zip(entry.records, rows(entry), strict=True):
-        console.print(Text(f"── {one_line(row['lane'])} ", style="bold"), end="")
-        console.print(Text(one_line(figures(row)), style=STYLES.get(row["status"], "")))
-        for text in (record.get("text"), row["error"]):
+    if entry.prompt:
+        console.print(Text(plain(f"\n{entry.prompt}\n")), soft_wrap=True)
+    for record in entry.records:
+        console.print(Text(f"── {one_line(record.lane)} ", style="bold"), end="")
+        console.print(Text(one_line(figures(record)), style=STYLES.get(record.status or "", "")))
+        for text in (record.text, record.error and record.error.text):
             if text:
                 console.print(Text(plain(text)), soft_wrap=True)
-    for lane in agreement(entry.records, entry.said("temperature")) or []:
+    for lane in agreement(entry.records, entry.temperature) or []:
         console.print(Text(one_line(agreement_text(lane))), soft_wrap=True)
     return OK
 
@@ -165,13 +164,13 @@ def history_line(entry: Entry) -> str:
     return f"{entry.kind} {entry.id} · {entry.made_at} · {entry.model or 'n/a'} · {mode}"
 
 
-def figures(row: dict[str, Any]) -> str:
+def figures(record: Record) -> str:
     """ "ok (stop) · 12 → 8 tokens · 41.2 tok/s · TTFT 35 ms"."""
-    reason = f" ({row['finish_reason']})" if row["finish_reason"] else ""
+    reason = f" ({record.finish_reason})" if record.finish_reason else ""
     return (
-        f"{row['status'] or 'n/a'}{reason} · {number(row['prompt_tokens'], '.0f')} → "
-        f"{number(row['new_tokens'], '.0f')} tokens · {number(row['decode_tps'], '.1f')} tok/s · "
-        f"TTFT {number(row['ttft_ms'], '.0f')} ms"
+        f"{record.status or 'n/a'}{reason} · {number(record.prompt_tokens, '.0f')} → "
+        f"{number(record.new_tokens, '.0f')} tokens · {number(record.decode_tps, '.1f')} tok/s · "
+        f"TTFT {number(record.ttft_ms, '.0f')} ms"
     )
 
 
@@ -261,7 +260,7 @@ def import_file(options: argparse.Namespace) -> int:
     entries = history.import_json(data.decode(json.detect_encoding(data), "replace"))
     with opened() as store:
         for entry in entries:
-            id = store.add(entry.kind, entry.settings, entry.result, entry.gauges, entry.made_at)
+            id = store.add(entry)
             print(f"Imported as {id}.")
     return OK
 

@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from playground.arena import STATES_HZ, Run
-from playground.formatting import device_proof, number
+from playground.formatting import number
 from playground.lanes.lane import Lane
 from playground.models import Stage
 from playground.runs.lane_run import LaneRun
+from playground.runs.record import RunResult
 
 STYLES = {"ok": "green", "error": "red", "unavailable": "yellow", "stopped": "yellow"}
 
@@ -51,7 +52,7 @@ def stage_text(stage: Stage) -> str:
     return f"{what} {stage.detail}" if stage.detail else f"{stage.name}{percent}"
 
 
-def wait_for(run: Run) -> dict[str, Any]:
+def wait_for(run: Run) -> RunResult:
     """The final result; what is being prepared meanwhile goes to stderr."""
     lines = StageLines()
     for _ in ticks(run):
@@ -62,7 +63,7 @@ def wait_for(run: Run) -> dict[str, Any]:
     return run.result()
 
 
-def stream(run: Run) -> dict[str, Any]:
+def stream(run: Run) -> RunResult:
     """Show the answers as they grow where stdout is a terminal, else when all have ended."""
     console = Console()
     if console.is_terminal:
@@ -93,7 +94,7 @@ def panels(run: Run) -> Columns:
 
 
 def panel(run: LaneRun) -> Panel:
-    text = run.view()["text"] or stage_text(run.host.stage)
+    text = run.view().text or stage_text(run.host.stage)
     return Panel(
         Text("\n".join(text.splitlines()[-12:])),
         title=run.lane.name,
@@ -106,23 +107,23 @@ def print_answer(console: Console, run: LaneRun) -> None:
     """One lane's answer, or what was wrong and what to do."""
     view = run.view()
     console.print(Text(f"── {run.lane.name} ", style="bold"), end="")
-    console.print(Text(figures_text(run), style=STYLES.get(view["status"], "")))
-    if told := device_proof(view):
+    console.print(Text(figures_text(run), style=STYLES.get(view.status, "")))
+    if told := view.device_proof:
         console.print(Text(told, style="dim"))
-    if view["text"]:
-        console.print(Text(view["text"]), soft_wrap=True)  # no line breaks the model never wrote
-    if view["error"]:
-        console.print(Text(str(view["error"]), style="red"), soft_wrap=True)
+    if view.text:
+        console.print(Text(view.text), soft_wrap=True)  # no line breaks the model never wrote
+    if view.error:
+        console.print(Text(str(view.error), style="red"), soft_wrap=True)
     console.print()
 
 
 def figures_text(run: LaneRun) -> str:
     """ "ok (stop) · 8 tokens · 41.2 tok/s · TTFT 35 ms"."""
     view = run.view()
-    reason = f" ({view['finish_reason']})" if view["finish_reason"] else ""
+    reason = f" ({view.finish_reason})" if view.finish_reason else ""
     return (
-        f"{view['status']}{reason} · {view['new_tokens']} tokens · "
-        f"{number(view['tps'], '.1f')} tok/s · TTFT {number(view['ttft_ms'], '.0f')} ms"
+        f"{view.status}{reason} · {view.new_tokens} tokens · "
+        f"{number(view.tps, '.1f')} tok/s · TTFT {number(view.ttft_ms, '.0f')} ms"
     )
 
 

@@ -17,6 +17,7 @@ from playground.page.benchmark.charts import ChartImages, draw
 from playground.page.choices import Choices
 from playground.page.compare import view
 from playground.page.jobs import CANCELLED, DONE, FAILED, WORKING, Job
+from playground.runs.benchmark_record import BenchmarkResult
 from playground.runs.request import Request
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,9 @@ class BenchmarkJob(Job):
         return self.state == WORKING
 
     @property
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> BenchmarkResult | None:
         """What is measured so far, or was in the last one; None where nothing was."""
-        return self._step.result if self._step and self._step.result["results"] else None
+        return self._step.result if self._step and self._step.result.results else None
 
     def start(self, plan: Plan) -> None:
         """Raises BadInput while another is under way."""
@@ -90,10 +91,10 @@ class BenchmarkJob(Job):
         result, step = self.result, self._step
         cancelled = self.cancelled.is_set()
         if result is not None and step is not None:
-            self._arena.keep_bench(plan.settings(), result)
+            self._arena.keep_benchmark(result)
             with self._arena.hosts.devices, models.paused():  # drawing disturbs no run either
                 self.charts = drawn(result)
-        measured = result is not None and any(row["runs"] for row in result["results"])
+        measured = result is not None and any(row.runs for row in result.results)
         if cancelled:
             self.detail = "What had ended by then is below." if measured else "Nothing had ended."
             return CANCELLED
@@ -152,7 +153,7 @@ class BenchmarkJob(Job):
         return {"text": view.label(lane), "state": state, "label": label, "note": ""}
 
 
-def drawn(result: dict[str, Any]) -> list[ChartImages]:
+def drawn(result: BenchmarkResult) -> list[ChartImages]:
     """Its charts; a fault in them must not cost the table."""
     try:
         return draw(result)

@@ -15,7 +15,7 @@ from playground.bench.plan import Plan
 from playground.bench.results import as_text
 from playground.errors import BadInput, PlaygroundError
 from playground.history import to_csv
-from playground.history.entry import bare
+from playground.history.entry import Entry
 from playground.lanes.lane import parse, parse_all
 from playground.page.access import is_owner, only_owner
 from playground.page.benchmark import view as bench_view
@@ -26,7 +26,7 @@ from playground.page.compare.tab import QUIET
 from playground.page.components import html
 from playground.page.history.export import MARK
 from playground.page.sessions import Sessions
-from playground.runs.request import IN_TURN
+from playground.runs.record import IN_TURN
 
 Asking = tuple[gr.Dropdown, gr.Dropdown, gr.Textbox, list[gr.Number], gr.Radio, gr.Button]
 HINT = "Every lane reads prompts of exactly these lengths and writes the same number of tokens."
@@ -153,7 +153,7 @@ class BenchmarkHandlers:
             return next(
                 ((f"{each.name}.png", each.png) for each in charts if each.name == name), None
             )
-        makers = {"json": as_text, "csv": lambda found: MARK + to_csv([bare(found)])}
+        makers = {"json": as_text, "csv": lambda found: MARK + to_csv([Entry(found)])}
         return (f"benchmark.{kind}", makers[kind](result).encode()) if kind in makers else None
 
     def plan(

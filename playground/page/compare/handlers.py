@@ -19,7 +19,8 @@ from playground.page.compare import view
 from playground.page.compare.strip import strip
 from playground.page.sessions import Session, Sessions
 from playground.runs.lane_run import LaneRun
-from playground.runs.request import IN_TURN, TOGETHER, Request
+from playground.runs.record import IN_TURN, TOGETHER
+from playground.runs.request import Request
 
 __all__ = ["HINT", "IN_TURN", "MAX_COLUMNS", "TOGETHER", "CompareHandlers"]
 
@@ -225,7 +226,7 @@ class CompareHandlers:
                 keep=is_owner(request),
             )
             try:
-                yield from run.states()
+                yield from (state.as_json() for state in run.states())
             finally:
                 run.stop()
         except PlaygroundError as error:
@@ -238,4 +239,4 @@ def whole(number: float) -> int:
 
 
 def answer(run: LaneRun | None) -> str:
-    return run.view()["text"] if run else ""
+    return run.view().text if run else ""

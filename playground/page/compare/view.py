@@ -11,7 +11,7 @@ from typing import Any
 
 from playground import models
 from playground.errors import PlaygroundError
-from playground.formatting import NA, device_proof, memory_size, number, percent, with_unit
+from playground.formatting import NA, memory_size, number, percent, with_unit
 from playground.gauges import aggregate
 from playground.gauges.sample import Sample
 from playground.lanes.host import Host
@@ -51,11 +51,11 @@ def card(
     """
     lane, loaded = host.lane, host.loaded
     worker = sample.workers.get(lane.name)
-    shown = run.view() if run else {}
+    shown = run.view() if run else None
     preparing = host.stage.name in ("wait", "fetch", "convert", "load")
     if run and not (run.status == "waiting" and preparing):
         state, fraction = run.status, None
-        detail = REASONS.get(shown["finish_reason"] or "", "")
+        detail = REASONS.get((shown.finish_reason if shown else None) or "", "")
     else:
         state, fraction, detail = host.stage.name, host.stage.fraction, host.stage.detail
         if state == "wait":
@@ -78,13 +78,13 @@ def card(
         "fraction": fraction,
         "detail": detail,
         "unit": "tokens/s, contended" if run and run.contended else "tokens/s",
-        "tps": number(shown.get("tps"), ".1f"),
-        "ttft": with_unit(shown.get("ttft_ms"), "ms"),
-        "tokens": str(shown["new_tokens"]) if run and run.t0 else NA,
+        "tps": number(shown.tps if shown else None, ".1f"),
+        "ttft": with_unit(shown.ttft_ms if shown else None, "ms"),
+        "tokens": str(shown.new_tokens) if run and shown and run.t0 else NA,
         "memory": memory_size(worker.rss_mb if worker else None),
         "load_of": "CPU" if lane.runs_on_cpu else lane.kind,
         "load": percent(load(lane, sample)),
-        "proof": device_proof(shown),
+        "proof": shown.device_proof if shown else "",
         "message": error.message if error else "",
         "fix": error.fix if error else "",
     }

@@ -6,8 +6,8 @@ from itertools import groupby
 from typing import Any
 
 from playground.history import Entry, compare
+from playground.history.columns import FIGURES
 from playground.history.compare import ComparisonRow, Sharing
-from playground.history.export import DIGITS, HEADINGS
 from playground.page.compare.view import NA
 from playground.page.history.entry import plain
 from playground.page.history.export import charts_of_two
@@ -36,8 +36,8 @@ def board(a: Entry, b: Entry) -> Json:
 
 
 def setting(entry: Entry, name: str) -> str:
-    value = entry.said(name)
-    text = MODES.get(value, plain(value)) if name == "mode" else plain(value)
+    value = entry.setting(name)
+    text = MODES.get(str(value), plain(value)) if name == "mode" else plain(value)
     return text if len(text) <= MAX_SETTING_LENGTH else f"{text[:MAX_SETTING_LENGTH]} …"
 
 
@@ -52,7 +52,7 @@ def known(row: ComparisonRow) -> bool:
 
 
 def figure(row: ComparisonRow) -> list[str]:
-    name = HEADINGS[row.figure]
+    name = FIGURES[row.figure].heading
     return [name, amount(row.figure, row.a), amount(row.figure, row.b), times(row.ratio)]
 
 
@@ -64,7 +64,7 @@ def shared(found: Sharing) -> list[str]:
 def amount(figure: str, value: float | None) -> str:
     if value is None:
         return NA
-    return f"{value:,.{DIGITS.get(figure, 1)}f}" if isinstance(value, float) else f"{value:,}"
+    return f"{value:,.{FIGURES[figure].digits}f}" if isinstance(value, float) else f"{value:,}"
 
 
 def times(ratio: float | None) -> str:

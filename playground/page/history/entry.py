@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from playground.formatting import NA, memory_size, number
-from playground.history import BENCH, RUN, Entry, to_markdown
+from playground.history import RUN, Entry, to_markdown
 from playground.page.compare import view
 from playground.page.history import export as history_export
 from playground.page.history.gauges import series
 from playground.page.history.listing import heading, lane, state
 from playground.runs.agreement import FIRST, Agreement, agreement, difference, reference_of
+from playground.runs.benchmark_record import BenchmarkRecord, BenchmarkResult, Result
+from playground.runs.record import Failure, Record, RunResult
 
 SAID = ("model", "mode", "lanes", "prompt", "system")  # these have places of their own
 SPREAD = ("ttft_ms", "tpot_ms", "decode_tps", "j_per_token")
@@ -23,14 +24,14 @@ def board(entry: Entry, differing: str = "") -> Json:
     """Everything of it. differing: the lane whose answer is marked where it differs."""
     return {
         **heading(entry),
-        "prompt": entry.settings.get("prompt") or "",
-        "system": entry.settings.get("system") or "",
+        "prompt": entry.prompt,
+        "system": entry.setting("system") or "",
         "settings": settings(entry),
         "gauges": series(entry.gauges),
         "lanes": [lane_of(each) for each in entry.records] if entry.kind == RUN else [],
-        "bench": [bench_row(each) for each in entry.records] if entry.kind == BENCH else [],
+        "bench": benchmark_rows(entry.result),
         "agreement": agreeing(entry, differing) if entry.kind == RUN else None,
-        "repeatable": entry.kind == RUN and bool(entry.settings.get("prompt")),
+        "repeatable": entry.kind == RUN and bool(entry.prompt),
         "charts": history_export.charts(entry),
         "markdown": to_markdown([entry]),
     }
@@ -38,16 +39,15 @@ def board(entry: Entry, differing: str = "") -> Json:
 
 def settings(entry: Entry) -> list[list[str]]:
     """Name and value, but for what the board shows elsewhere."""
-    inner = entry.result.get("settings")
-    told = {**(inner if isinstance(inner, dict) else {}), **entry.settings}
-    power = entry.result.get("power_source")
+    inner = entry.result.settings.as_json() if isinstance(entry.result, BenchmarkResult) else {}
+    told = {**inner, **entry.settings.as_json()}
     found = [[name, plain(value)] for name, value in told.items() if name not in SAID]
-    if isinstance(power, str) and power:
-        found.append(["power source", power])
+    if isinstance(entry.result, RunResult) and entry.result.power_source:
+        found.append(["power source", entry.result.power_source])
     return [[name.replace("_", " "), value] for name, value in found]
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -55,26 +55,26 @@ def plain(value: Any) -> str:
     return NA if value is None else str(value)
 
 
-def lane_of(record: Mapping[str, Any]) -> Json:
+def lane_of(record: Record) -> Json:
     """A lane's record: what it is, its figures, its answer or what was wrong."""
-    error, status = record.get("error") or {}, record.get("status")
-    parts = record["lane"].split(":")
+    error, status = record.error or Failure(), record.status
+    parts = record.lane.split(":")
     return {
-        "lane": record["lane"],
-        "engine": lane(record["lane"]).partition(" · ")[0],
-        "device": record.get("device_used") or (parts[1] if len(parts) > 1 else ""),
-        "precision": record.get("precision") or "",
-        "hardware": dotted(record.get("device_name"), record.get("library_version")),
-        "recipe": str((record.get("weights") or {}).get("recipe") or ""),
+        "lane": record.lane,
+        "engine": lane(record.lane).partition(" · ")[0],
+        "device": record.device_used or (parts[1] if len(parts) > 1 else ""),
+        "precision": record.precision or "",
+        "hardware": dotted(record.device_name, record.library_version),
+        "recipe": record.weights.recipe or "",
         "state": status or "",
         "label": state(status),
-        "detail": view.REASONS.get(record.get("finish_reason") or "", ""),
-        "tps": number(record.get("decode_tps"), ".1f"),
+        "detail": view.REASONS.get(record.finish_reason or "", ""),
+        "tps": number(record.decode_tps, ".1f"),
         "figures": figures(record),
         "proof": proof(record),
-        "answer": record.get("text") or "",
-        "message": error.get("message", ""),
-        "fix": error.get("fix", ""),
+        "answer": record.text or "",
+        "message": error.message,
+        "fix": error.fix,
     }
 
 
@@ -82,9 +82,9 @@ def dotted(*texts: Any) -> str:
     return " · ".join(str(each) for each in texts if each)
 
 
-def figures(record: Mapping[str, Any]) -> list[list[str]]:
+def figures(record: Record) -> list[list[str]]:
     def told(name: str, form: str, unit: str = "") -> str:
-        value = record.get(name)
+        value = getattr(record, name)
         return NA if value is None else f"{value:{form}} {unit}".rstrip()
 
     return [
@@ -94,34 +94,39 @@ def figures(record: Mapping[str, Any]) -> list[list[str]]:
         ["Prompt", told("prompt_tokens", ",", "tokens")],
         ["Answer", told("new_tokens", ",", "tokens")],
         ["Load", told("load_s", ",.2f", "s")],
-        ["Memory", memory_size(record.get("peak_rss_mb"))],
+        ["Memory", memory_size(record.peak_rss_mb)],
         ["Weights read", told("bandwidth_gbs", ",.1f", "GB/s")],
         ["Energy", told("j_per_token", ",.2f", "J/token")],
         ["Idle before", told("idle_w", ",.1f", "W")],
     ]
 
 
-def proof(record: Mapping[str, Any]) -> str:
+def proof(record: Record) -> str:
     """Which device did the work, as the gauges saw it."""
-    found, percent = record.get("device_proof"), record.get("device_busy_pct")
+    found, percent = record.device_proof, record.device_busy_pct
     return found or ("" if percent is None else f"device {percent:.0f} % busy")
 
 
-def bench_row(record: Mapping[str, Any]) -> Json:
+def benchmark_rows(result: Result) -> list[Json]:
+    return (
+        [bench_row(each) for each in result.results] if isinstance(result, BenchmarkResult) else []
+    )
+
+
+def bench_row(record: BenchmarkRecord) -> Json:
     """One lane at one prompt length: medians, each with p5–p95."""
-    error = record.get("error") or {}
     return {
-        "lane": lane(record["lane"]),
-        "prompt_tokens": number(record.get("prompt_tokens"), ","),
-        "new_tokens": number(record.get("new_tokens"), ","),
+        "lane": lane(record.lane),
+        "prompt_tokens": number(record.prompt_tokens, ","),
+        "new_tokens": number(record.new_tokens, ","),
         "figures": [
-            [number(record.get(name), form(name)), spread(record, name)] for name in SPREAD
+            [number(getattr(record, name), form(name)), spread(record, name)] for name in SPREAD
         ],
-        "load": number(record.get("load_s"), ".2f"),
-        "memory": memory_size(record.get("peak_rss_mb")),
-        "state": record.get("status") or "",
-        "label": state(record.get("status")),
-        "error": f"{error.get('message', '')} {error.get('fix', '')}".strip(),
+        "load": number(record.load_s, ".2f"),
+        "memory": memory_size(record.peak_rss_mb),
+        "state": record.status or "",
+        "label": state(record.status),
+        "error": record.error.text if record.error else "",
     }
 
 
@@ -129,30 +134,25 @@ def form(figure: str) -> str:
     return ",.2f" if figure == "j_per_token" else ",.1f"
 
 
-def spread(record: Mapping[str, Any], figure: str) -> str:
-    """ "24.1–26.0", or "" where there is none: an import may tell anything there."""
-    ends = [record.get(name) for name in ("p5", "p95")]
-    known = [each.get(figure) for each in ends if isinstance(each, dict)]
-    if len(known) < 2 or not all(type(each) in (int, float) for each in known):
-        return ""
-    return "–".join(f"{each:{form(figure)}}" for each in known)
+def spread(record: BenchmarkRecord, figure: str) -> str:
+    """ "24.1–26.0", or "" where it is unknown."""
+    ends = [getattr(figures, figure) for figures in (record.p5, record.p95)]
+    return "" if None in ends else "–".join(f"{each:{form(figure)}}" for each in ends)
 
 
 def agreeing(entry: Entry, differing: str) -> Json | None:
     """Where lanes leave the reference; None when nothing can be compared."""
-    temperature = entry.said("temperature")
-    greedy = temperature if type(temperature) in (int, float) else None
-    found = agreement(entry.records, greedy)
-    reference = reference_of(entry.records, greedy)
+    found = agreement(entry.records, entry.temperature)
+    reference = reference_of(entry.records, entry.temperature)
     if not found or reference is None:
         return None
     rows = [{"lane": each.lane, "label": lane(each.lane), "text": told(each)} for each in found]
-    chosen = [each for each in entry.records if each["lane"] == differing]
+    chosen = [each for each in entry.records if each.lane == differing]
     if not chosen or differing not in [each.lane for each in found]:
-        return {"reference": lane(reference["lane"]), "rows": rows, "differing": "", "pieces": []}
-    pieces = difference(reference.get("text") or "", chosen[0].get("text") or "")
+        return {"reference": lane(reference.lane), "rows": rows, "differing": "", "pieces": []}
+    pieces = difference(reference.text or "", chosen[0].text or "")
     shown = [list(each) for each in pieces]
-    label = lane(reference["lane"])
+    label = lane(reference.lane)
     return {"reference": label, "rows": rows, "differing": differing, "pieces": shown}
 
 

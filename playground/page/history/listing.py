@@ -11,7 +11,7 @@ from playground.history import BENCH, Entry, Summary
 from playground.lanes import lane as lanes
 from playground.page.compare import view
 from playground.page.sessions import HistoryView
-from playground.runs.request import IN_TURN, TOGETHER
+from playground.runs.record import IN_TURN, TOGETHER
 
 KINDS = {"run": "Run", BENCH: "Benchmark"}
 MODES = {TOGETHER: "Together", IN_TURN: "In turn"}
@@ -59,11 +59,11 @@ def row(found: Summary) -> Json:
         "prompt": " ".join(found.prompt.split()),
         "lanes": [
             {
-                "lane": lane(each["lane"]),
-                "tps": number(each["decode_tps"], ".1f"),
+                "lane": lane(each.lane),
+                "tps": number(each.decode_tps, ".1f"),
                 "at": found.at(each),
-                "state": each["status"] or "",
-                "label": state(each["status"]),
+                "state": each.status or "",
+                "label": state(each.status),
             }
             for each in found.lanes
         ],

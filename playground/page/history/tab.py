@@ -180,7 +180,7 @@ class HistoryHandlers:
         """Everything of the Compare tab as that run had it, and that tab is selected."""
         try:
             entry = self.entry(asked(event).get("id"), request)
-            if entry.kind != RUN or not entry.settings.get("prompt"):
+            if entry.kind != RUN or not entry.prompt:
                 raise BadInput("Its prompt is not known.", "Only runs of Compare can be repeated.")
             session = self.compare.sessions[request.session_hash]
             if session.running or session.waiting:
@@ -195,11 +195,11 @@ class HistoryHandlers:
     ) -> list[Any]:
         """In the order of CompareTab.everything and `asked_of`, and the tabs."""
         names, settings = [lane.name for lane in chosen], entry.settings
-        model = str(settings.get("model") or self.compare.choices.model)
+        model = settings.model or self.compare.choices.model
         lanes_, model_, *rest, status = self.compare.choose(names, model, request)
         if not status["bad"]:
             lanes_, status = {**lanes_, "value": names}, view.note(FILLED, lacking)
-        values = [settings.get(name, value) for name, value in DEFAULTS.items()]
+        values = [getattr(settings, name, None) or value for name, value in DEFAULTS.items()]
         return [lanes_, model_, *rest, status, *values, gr.update(selected="compare")]
 
 
@@ -221,13 +221,13 @@ def usable(entry: Entry) -> tuple[list[Lane], list[str]]:
 
     Raises BadInput when it has none of them.
     """
-    model, found, lacking = str(entry.settings.get("model") or ""), [], []
+    model, found, lacking = entry.settings.model or "", [], []
     for record in entry.records:
         try:
-            lane = lanes.parse(record["lane"])
+            lane = lanes.parse(record.lane)
             status = lanes.status(lane, model)
         except PlaygroundError as error:
-            lacking.append(f"{record['lane']}: {error.message}")
+            lacking.append(f"{record.lane}: {error.message}")
             continue
         if status.status in ("ready", "needs-model"):
             found.append(lane)
