@@ -277,7 +277,7 @@ def test_odd_values_in_a_file_from_elsewhere_are_refused_or_break_nothing(odd: A
 
 def test_no_picture_no_matplotlib() -> None:
     code = (
-        "import sys, playground.cli, playground.charts as charts; from playground.runs.benchmark_record import parse_result; charts.available(parse_result({'lanes': []})); "
+        "import sys, playground.cli.bench, playground.charts as charts; from playground.runs.benchmark_record import parse_result; charts.available(parse_result({'lanes': []})); "
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

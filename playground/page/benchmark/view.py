@@ -5,19 +5,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TypedDict
 
 from playground.bench.plan import Plan
 from playground.bench.table import cells
-from playground.formatting import number
+from playground.formatting import NA, number
 from playground.gauges.power_source import PowerSource
 from playground.history import to_markdown
 from playground.history.entry import Entry
 from playground.lanes.lane import parse
 from playground.page.benchmark.charts import ChartImages
-from playground.page.compare import view
-from playground.page.compare.view import NA
 from playground.page.jobs import WORKING
+from playground.page.labels import STATES, model_label
 from playground.runs.benchmark_record import (
     BenchmarkMachine,
     BenchmarkRecord,
@@ -29,106 +28,155 @@ from playground.runs.benchmark_record import (
 from playground.runs.record import IN_TURN, TOGETHER
 
 MODES = {IN_TURN: "In turn, each alone", TOGETHER: "Together, a race"}
-Json = dict[str, Any]
 
 
-def result(
-    found: BenchmarkResult | None, charts: Sequence[ChartImages], state: str, *, owner: bool
-) -> Json:
-    """The table and all that belongs to it; nothing but the rows while it grows.
+class ChartValue(TypedDict):
+    """A chart; light and dark are data URIs of SVG files."""
 
-    owner: may save it, and read what names folders of this machine.
+    name: str
+    title: str
+    about: str
+    light: str
+    dark: str
+
+
+class PromptLengthValue(TypedDict):
+    """A row of the table: one prompt length. others: the cells after the rate."""
+
+    prompt: str
+    rate: str
+    spread: str
+    others: list[str]
+    state: str
+    begun: bool
+    waiting: str
+    note: str
+
+
+class MeasuredLaneValue(TypedDict):
+    """A lane, above the rows of its prompt lengths."""
+
+    engine: str
+    device: str
+    precision: str
+    hardware: str
+    about: str
+    rows: list[PromptLengthValue]
+
+
+class BenchmarkValue(TypedDict):
+    """What benchmark.js shows. rate: the heading of the column of tokens per second."""
+
+    owner: bool
+    rate: str
+    groups: list[MeasuredLaneValue]
+    settings: str
+    machine: list[str]
+    charts: list[ChartValue]
+    markdown: str
+
+
+def benchmark_value(
+    result: BenchmarkResult | None, charts: Sequence[ChartImages], state: str, *, owner: bool
+) -> BenchmarkValue:
+    """The table; the machine, the charts and the exports as soon as it is complete.
+
+    owner: may save the result, and see errors that name local folders.
     """
-    if found is None:
-        return {"owner": owner, "groups": []}
-    ended = state != WORKING
-    settings = found.settings
+    if result is None:
+        result = BenchmarkResult(results=[])
+    ended, settings = state != WORKING, result.settings
+    measured = bool(result.results)
     contended = settings.mode == TOGETHER and len(settings.lanes) > 1
     return {
         "owner": owner,
         "rate": "tok/s, contended" if contended else "tok/s",
-        "groups": list(groups(found.results, owner=owner, ended=ended)),
-        "settings": of_settings(settings, contended=contended),
-        "machine": of_machine(found.machine) if ended else [],
-        "charts": [chart(each) for each in charts],
-        "markdown": to_markdown([Entry(found)]) if owner and ended else "",
+        "groups": list(groups(result.results, owner=owner, ended=ended)),
+        "settings": settings_line(settings, contended=contended) if measured else "",
+        "machine": machine_lines(result.machine) if measured and ended else [],
+        "charts": [chart(images) for images in charts],
+        "markdown": to_markdown([Entry(result)]) if measured and owner and ended else "",
     }
 
 
-def groups(rows: Iterable[BenchmarkRecord], *, owner: bool, ended: bool) -> Iterator[Json]:
+def groups(
+    rows: Iterable[BenchmarkRecord], *, owner: bool, ended: bool
+) -> Iterator[MeasuredLaneValue]:
     """The lanes, each with its prompt lengths."""
-    for name, several in groupby(rows, key=lambda row: row.lane):
-        mine, lane = list(several), parse(name)
+    for name, group in groupby(rows, key=lambda row: row.lane):
+        lane, lane_rows = parse(name), list(group)
         yield {
             "engine": lane.engine.title,
-            "device": mine[0].device_used or lane.device,
+            "device": lane_rows[0].device_used or lane.device,
             "precision": lane.precision,
-            "hardware": mine[0].device_name or "",
-            "about": about(mine),
-            "rows": [row(each, owner=owner, ended=ended) for each in mine],
+            "hardware": lane_rows[0].device_name or "",
+            "about": about(lane_rows),
+            "rows": [prompt_length(row, owner=owner, ended=ended) for row in lane_rows],
         }
 
 
 def about(rows: Sequence[BenchmarkRecord]) -> str:
-    """ "int8 sym, group 128 · loaded in 3.2 s · first run after that: TTFT 120 ms, 30.1 tok/s"."""
+    """ "int8 sym, group 128 · loaded in 3.2 s · first run after loading: TTFT 120 ms"."""
     recipe, load_s = rows[0].weights.recipe, rows[0].load_s
-    first = next((row.first_run for row in rows if row.first_run), None)
+    first_run = next((row.first_run for row in rows if row.first_run), None)
     parts = [recipe] if recipe else []
     parts += [] if load_s is None else [f"loaded in {load_s:.1f} s"]
-    if first:
-        rate = number(first.decode_tps, ".1f")
-        parts.append(f"first run after that: TTFT {number(first.ttft_ms, '.0f')} ms, {rate} tok/s")
+    if first_run:
+        ttft = number(first_run.ttft_ms, ".0f")
+        rate = number(first_run.decode_tps, ".1f")
+        parts.append(f"first run after loading: TTFT {ttft} ms, {rate} tok/s")
     return " · ".join(parts)
 
 
-def row(found: BenchmarkRecord, *, owner: bool, ended: bool) -> Json:
-    """One prompt length: medians, and what is to be said of it."""
-    _, prompt, ttft, rate, spread, tpot, energy, roof, _ = cells(found)
+def prompt_length(row: BenchmarkRecord, *, owner: bool, ended: bool) -> PromptLengthValue:
+    """One prompt length of a lane: medians, and what went wrong."""
+    _, prompt, ttft, rate, spread, tpot, energy, bandwidth_utilization, _ = cells(row)
     return {
         "prompt": prompt,
         "rate": rate,
         "spread": spread,
-        "others": [ttft, tpot, energy, roof],
-        "state": found.status,
-        "begun": bool(found.runs),
-        "waiting": NA if ended or found.error else "measuring",
-        "note": note(found, owner=owner),
+        "others": [ttft, tpot, energy, bandwidth_utilization],
+        "state": row.status or "",
+        "begun": bool(row.runs),
+        "waiting": NA if ended or row.error else "measuring",
+        "note": row_note(row, owner=owner),
     }
 
 
-def note(found: BenchmarkRecord, *, owner: bool) -> str:
-    """What was wrong and what to do, or how many runs there are of those wanted."""
-    if found.error is not None:
-        return found.error.text if owner else view.STATES[found.status or "error"]
-    if found.status != "stopped":
+def row_note(row: BenchmarkRecord, *, owner: bool) -> str:
+    """The error and its fix, or how many runs there were before the benchmark was cancelled."""
+    if row.error is not None:
+        return row.error.text if owner else STATES[row.status or "error"]
+    if row.status != "stopped":
         return ""
-    runs = len(found.runs)
-    return f"Stopped after {runs} run{'s' * (runs > 1)}." if runs else "Stopped before a run ended."
+    runs = len(row.runs)
+    if not runs:
+        return "Stopped before a run had finished."
+    return f"Stopped after {runs} run{'s' * (runs > 1)}."
 
 
-def of_settings(settings: BenchmarkSettings, *, contended: bool) -> str:
-    """How it was measured, in one line."""
-    runs, warmup = settings.runs, settings.warmup
+def settings_line(settings: BenchmarkSettings, *, contended: bool) -> str:
+    """How it was measured."""
+    runs, warmup, name = settings.runs, settings.warmup, settings.model
     measured = "1 run" if runs == 1 else f"median and p5–p95 of {runs} runs"
     warm = f" after {warmup} warm-up" if warmup else ", no warm-up"
     mode = MODES[settings.mode or IN_TURN].lower()
     shared = ": contended, the lanes share the machine" if contended else ""
-    name = settings.model or "none"
-    model = () if name == "none" else (view.model_label(name, paths=False),)
-    parts = (*model, f"{settings.new_tokens} new tokens", f"{measured}{warm}", f"{mode}{shared}")
-    return " · ".join(parts)
+    model = () if name in (None, "none") else (model_label(name, paths=False),)
+    new_tokens = f"{settings.new_tokens} new tokens"
+    return " · ".join((*model, new_tokens, f"{measured}{warm}", f"{mode}{shared}"))
 
 
-def of_machine(machine: BenchmarkMachine) -> list[str]:
-    """What it was measured on: the machine, its power, what slowed it down."""
+def machine_lines(machine: BenchmarkMachine) -> list[str]:
+    """Where it was measured: the machine, its power supply, its temperature and throttling."""
     memory = f"{machine.memory_gb:.0f} GB" if machine.memory_gb else None
-    named = [machine.cpu, memory, machine.os, when(machine.measured_at)]
-    copy = machine.memory_copy.copy_gbs if machine.memory_copy else None
-    copies = f"memory copies {number(copy, '.1f')} GB/s" if copy else None
-    idle = machine.idle_w
-    idles = None if idle is None else f"idle before {idle:.1f} W"
-    powered = [*power(machine.power_source), idles, copies]
-    lines: list[Sequence[str | None]] = [named, powered, thermal(machine)]
+    names = [machine.cpu, memory, machine.os, when(machine.measured_at)]
+    copy_gbs = machine.memory_copy.copy_gbs if machine.memory_copy else None
+    copy = f"memory copy bandwidth {number(copy_gbs, '.1f')} GB/s" if copy_gbs else None
+    idle_w = machine.idle_w
+    idle = None if idle_w is None else f"{idle_w:.1f} W when idle before"
+    supply = [*power(machine.power_source), idle, copy]
+    lines: list[list[str | None]] = [names, supply, [*thermal(machine)]]
     return [" · ".join(filter(None, line)) for line in lines if any(line)]
 
 
@@ -138,44 +186,46 @@ def when(stamp: str | None) -> str:
 
 
 def power(record: PowerRecord | None) -> list[str]:
+    """Mains or battery, and a power-saving mode."""
     source = PowerSource(**record.as_json()) if record else PowerSource()
     mains = ["on mains power"] if source.on_battery is False else []
     return [*mains, source.text.rstrip(".")]
 
 
 def thermal(machine: BenchmarkMachine) -> list[str]:
-    """Before and after: temperature and slowing down from heat, where they can be read."""
+    """Temperature before and after, and thermal throttling, where they can be read."""
     before, after = machine.before or Conditions(), machine.after or Conditions()
     parts = []
     if after.temperature_c is not None and before.temperature_c is not None:
-        was, became = before.temperature_c, after.temperature_c
-        parts.append(f"hottest sensor {was:.0f} °C before, {became:.0f} °C after")
+        begin, end = before.temperature_c, after.temperature_c
+        parts.append(f"hottest sensor {begin:.0f} °C before, {end:.0f} °C after")
     if after.throttle_events is not None and before.throttle_events is not None:
         times = after.throttle_events - before.throttle_events
-        parts.append(f"slowed down by heat {times} times" if times else "not slowed down by heat")
+        parts.append(f"throttled by heat {times} times" if times else "not throttled by heat")
     if governor := after.governor:
         parts.append(f"governor {governor}")
     return parts or ["temperature and throttling cannot be read here"]
 
 
-def chart(drawn: ChartImages) -> Json:
-    light, dark = (svg_uri(each) for each in (drawn.light, drawn.dark))
+def chart(images: ChartImages) -> ChartValue:
+    """A chart for both themes."""
     return {
-        "name": drawn.name,
-        "title": drawn.title,
-        "about": drawn.about,
-        "light": light,
-        "dark": dark,
+        "name": images.name,
+        "title": images.title,
+        "about": images.about,
+        "light": svg_uri(images.light),
+        "dark": svg_uri(images.dark),
     }
 
 
 def svg_uri(svg: str) -> str:
+    """The SVG file as a data URI."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def count(plan: Plan) -> str:
+def run_count(plan: Plan) -> str:
     """ "32 runs: 2 lanes × 4 lengths × (1 warm-up + 3)"."""
     lanes, lengths = len(plan.lanes), len(plan.prompt_tokens)
-    several = [f"{lanes} lane{'s' * (lanes > 1)}", f"{lengths} length{'s' * (lengths > 1)}"]
-    each = f"({plan.warmup} warm-up + {plan.runs})" if plan.warmup else str(plan.runs)
-    return f"{plan.total} runs: {' × '.join([*several, each])}"
+    factors = [f"{lanes} lane{'s' * (lanes > 1)}", f"{lengths} length{'s' * (lengths > 1)}"]
+    runs = f"({plan.warmup} warm-up + {plan.runs})" if plan.warmup else str(plan.runs)
+    return f"{plan.total} runs: {' × '.join([*factors, runs])}"
