@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -14,6 +15,7 @@ from playground.gauges.probes import Probes
 from playground.gauges.readings import Gauge, Meter
 from playground.gauges.sample import Sample
 from playground.page.compare.strip import GaugeValue, strip
+from playground.runs.lane_run import LaneView
 from tests.support.served_page import TWO, Served, press_run, state
 from tests.support.stub_meters import StubGauge, StubMeter
 
@@ -40,6 +42,48 @@ def test_what_is_unknown_says_why_and_is_never_zero() -> None:
             meters=(Meter("package", None, reason="Only root may read it."),),
         )
     )
+    fields = {label: (gauge["value"], gauge["unit"]) for label, gauge in gauges.items()}
+    assert fields == {
+        "CPU": ("12", "%"),
+        "Memory": ("n/a", ""),
+        "GPU": ("n/a", ""),
+        "NPU": ("n/a", ""),
+        "Power": ("n/a", ""),
+    }
+    assert gauges["GPU"]["detail"] == "Arc: Its driver does not answer any more."
+    assert gauges["NPU"]["detail"] == "This machine has no NPU."
+    assert gauges["Power"]["detail"] == "Only root may read it."
+    assert gauges["GPU"]["points"] == []
+
+
+def test_before_the_first_second_all_gauges_are_measuring() -> None:
+    assert {gauge["detail"] for gauge in shown().values()} == {"measuring"}
+
+
+def test_two_gpus_have_a_gauge_each() -> None:
+    gauges = shown(sample(1, gpus=(Gauge("Arc", 3), Gauge("RTX", 97))))
+    assert (gauges["GPU 0"]["value"], gauges["GPU 0"]["detail"]) == ("3", "Arc")
+    assert (gauges["GPU 1"]["value"], gauges["GPU 1"]["detail"]) == ("97", "RTX")
+
+
+def test_a_proxy_is_called_one() -> None:
+    one = Gauge("Arc", 70, "proxy: awake, not necessarily working (rc6)", proxy=True)
+    assert "proxy: awake" in str(shown(sample(1, gpus=(one,)))["GPU"]["detail"])
+
+
+def test_a_sparkline_goes_back_in_seconds_and_leaves_gaps() -> None:
+    gauges = shown(
+        sample(1, cpu_percent=50.0),
+        sample(2),
+        sample(3, cpu_percent=75.0, meters=(Meter("package", 30.0),)),
+        Sample(3 * S, 3 * S + S // 10, cpu_percent=0.0),  # a run's mark: too short to be shown
+    )
+    assert gauges["CPU"]["points"] == [[2, 50], [0, 75]]
+    assert gauges["CPU"]["value"] == "75"
+    assert (gauges["Power"]["value"], gauges["Power"]["unit"]) == ("30", "W")
+
+
+def test_the_proof_names_device_energy_and_idle_power() -> None:
     proof = "NPU 93 % busy during this answer"
     view = LaneView("ok", "stop", "", 1.0, 1.0, 30, None, proof, 12.34, 0.4216, 4.06)
     assert view.device_proof == f"{proof} · 0.42 J/token (12.3 J, idle 4.1 W)"
