@@ -296,7 +296,7 @@ def test_the_command_line_writes_pictures_of_the_history(tmp_path: Path) -> None
         assert Image.open(file).width == 2000
         file.unlink()
     for arguments, sentence in (
-        (["1", "2", "3", "--format", "png"], "One picture shows one"),
+        (["1", "2", "3", "--format", "png"], "A picture shows one result"),
         (["3", "--format", "png", "--chart", "latency"], "cannot be drawn"),
         (["1", "--chart", "ttft"], "Only a PNG shows a chart"),
     ):
