@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from playground.bench.results import recompute
+from playground.runs.benchmark_record import BenchmarkRecord
 from tests.cli.test_cli import PATH, environment, playground
 
 FAST, SLOW = "fake:CPU:5000tps", "fake:CPU:40tps"
@@ -40,7 +41,8 @@ def test_it_prints_a_table_and_writes_a_result_that_can_be_computed_again(tmp_pa
         "ignore_eos": True,
     }
     (row,) = result["results"]
-    assert recompute(row)["median"]["decode_tps"] == row["decode_tps"] > 0
+    median = recompute(BenchmarkRecord.model_validate(row)).median
+    assert median.decode_tps == row["decode_tps"] > 0
     assert result["machine"]["memory_copy"]["copy_gbs"] > 0.1
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == [file.name]
 
