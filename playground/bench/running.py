@@ -161,7 +161,7 @@ class _Bench:
 
     def measure(self) -> Iterator[Step]:
         sampler = self._arena.sampler
-        sampler.mark()
+        sampler.sample_now()
         self._machine["power_source"] = asdict(sampler.power_source)
         if self._plan.mode == IN_TURN:
             self._idle_w = sampler.idle_watts(self._stop)
@@ -196,7 +196,7 @@ class _Bench:
         ]
         sampler = self._arena.sampler
         with sampler.recording() as samples:
-            sampler.mark()
+            sampler.sample_now()
             for thread in threads:
                 thread.start()
             for thread, run in zip(threads, runs, strict=True):
@@ -205,7 +205,7 @@ class _Bench:
                     if self._stop.is_set() and not run.stopping:
                         for each in runs:
                             each.stop()
-            sampler.mark()
+            sampler.sample_now()
         for run in runs:
             run.observe(samples, self._idle_w)
             self._enter(run, turn)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from playground.gauges.linux.drm import SOURCE
-from playground.gauges.readings import Gauge, Meter
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Gauge, Meter, Sample
 from playground.gauges.sampler import PERIOD_S
-from playground.gauges.summary import NO_GPU, NO_METER, NO_NPU, watts
+from playground.gauges.summary import NO_GPU, NO_METER, NO_NPU, total_watts
 
 NA = "n/a"
 WATTS_AT_LEAST = 10.0  # the top of the power sparkline: an idle machine's is no mountain range
@@ -68,15 +67,17 @@ def devices(
 def power(samples: Sequence[Sample]) -> Row:
     """In watts: the meters that can be read, and which they are."""
     latest = samples[-1].meters if samples else ()
-    value = watts(latest)
-    history = [each for each in (watts(sample.meters) for sample in samples) if each is not None]
+    value = total_watts(latest)
+    history = [
+        each for each in (total_watts(sample.meters) for sample in samples) if each is not None
+    ]
     top = max([WATTS_AT_LEAST, *history])
     return {
         "label": "Power",
         "value": NA if value is None else f"{value:.1f}" if value < 10 else f"{value:.0f}",
         "unit": "" if value is None else "W",
         "detail": power_text(latest) if samples else "measuring",
-        "points": points(samples, lambda each: watts(each.meters), top),
+        "points": points(samples, lambda each: total_watts(each.meters), top),
     }
 
 

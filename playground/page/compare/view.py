@@ -13,7 +13,7 @@ from playground import models
 from playground.errors import PlaygroundError
 from playground.formatting import NA, device_proof, memory_size, number, percent, with_unit
 from playground.gauges import aggregate
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import Lane, gauge_key
 from playground.runs.lane_run import LaneRun

@@ -10,7 +10,7 @@ from playground import devices, doctor
 from playground.devices import Discovery, Hardware
 from playground.formatting import NA
 from playground.gauges import summary
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.lanes import lane as lanes
 from playground.lanes.lane import Lane
 from playground.page.compare import view
