@@ -7,12 +7,11 @@ from typing import TypedDict
 
 from playground.formatting import NA
 from playground.gauges.linux.drm import SOURCE
-from playground.gauges.readings import Gauge, Meter, Sample
+from playground.gauges.readings import MEASURING, Gauge, Meter, Sample
 from playground.gauges.sampler import PERIOD_S
 from playground.gauges.summary import NO_GPU, NO_METER, NO_NPU, total_watts
 
 MIN_TOP_W = 10.0  # of the power curve: a few watts should not fill the height
-MEASURING = "measuring"
 
 Read = Callable[[Sample], float | None]
 
