@@ -6,12 +6,10 @@ import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from playground.devices import Hardware
-from playground.gauges.linux.pci import GpuLoad, GpuPower
 from playground.gauges.readings import MEASURING, CounterRate, Gauge, Meter, Moment
 
 NO_LOAD = "NVML does not report this GPU's load: the GPU or its driver does not support it."
@@ -30,7 +28,7 @@ class NvmlUnavailable(Exception):
 
 
 class Nvml:
-    """NVML, started at its first use. library: a stub of the module pynvml, for tests."""
+    """NVML, started at its first use. library: the module pynvml or a stub of it."""
 
     def __init__(self, library: ModuleType | None = None) -> None:
         self._stub = library
@@ -70,26 +68,28 @@ class Nvml:
             return None
 
 
-class NvidiaGpu(GpuLoad):
-    """The load of a GPU and each lane's part of it."""
+class NvidiaGpu:
+    """The load of a GPU and each lane's part of it. Reading it wakes the GPU."""
 
-    def __init__(
-        self, device: Hardware, root: Path = Path("/"), library: ModuleType | None = None
-    ) -> None:
-        super().__init__(device, root)
+    def __init__(self, device: Hardware, library: ModuleType | None = None) -> None:
+        self.name = device.name
+        self._empty = Gauge(device.name, key=device.address or "")
         self._nvml = Nvml(library)
         self._sampled_us = self._sampled_ns = 0
 
-    def read_awake(self, moment: Moment) -> Gauge:
+    def read(self, moment: Moment) -> list[Gauge]:
+        return [self.gauge(moment)]
+
+    def gauge(self, moment: Moment) -> Gauge:
         try:
-            gpu = self._nvml.gpu(self.empty.key)
+            gpu = self._nvml.gpu(self._empty.key)
         except NvmlUnavailable as error:
-            return self.empty.unknown(str(error))
+            return self._empty.unknown(str(error))
         nvml, query = self._nvml.library, self._nvml.query
         load = query(nvml.nvmlDeviceGetUtilizationRates, gpu)
         memory = query(nvml.nvmlDeviceGetMemoryInfo, gpu)
         return replace(
-            self.empty,
+            self._empty,
             percent=None if load is None else float(load.gpu),
             source="" if load is None else "NVML",
             reason=NO_LOAD if load is None else "",
@@ -122,35 +122,38 @@ class NvidiaGpu(GpuLoad):
         }
 
 
-class NvidiaGpuPower(GpuPower):
+class NvidiaGpuPower:
     """Power from the energy counter (Volta and newer), otherwise the momentary power."""
 
-    def __init__(
-        self, device: Hardware, root: Path = Path("/"), library: ModuleType | None = None
-    ) -> None:
-        super().__init__(device, root)
-        self._nvml = Nvml(library)
+    def __init__(self, device: Hardware, library: ModuleType | None = None) -> None:
+        self.name = device.name
         self._address = device.address or ""
+        self._empty = Meter(device.name, covers=device.luid or self._address)
+        self._nvml = Nvml(library)
         self.reset()
 
     def reset(self) -> None:
+        """Forget the energy counter's last value."""
         self._energy_mj = CounterRate()
 
-    def read_awake(self, moment: Moment) -> Meter:
+    def read(self, moment: Moment) -> list[Meter]:
+        return [self.meter(moment)]
+
+    def meter(self, moment: Moment) -> Meter:
         try:
             gpu = self._nvml.gpu(self._address)
         except NvmlUnavailable as error:
-            return self.empty.unknown(str(error))
+            return self._empty.unknown(str(error))
         nvml, query = self._nvml.library, self._nvml.query
         energy_mj = query(nvml.nvmlDeviceGetTotalEnergyConsumption, gpu)
         if energy_mj is None:
             power_mw = query(nvml.nvmlDeviceGetPowerUsage, gpu)
             if power_mw is None:
-                return self.empty.unknown(NO_POWER)
-            return replace(self.empty, watts=power_mw / 1000, source="NVML's power")
+                return self._empty.unknown(NO_POWER)
+            return replace(self._empty, watts=power_mw / 1000, source="NVML's power")
         rate_mw = self._energy_mj.per_second(energy_mj, moment.ns)
         return replace(
-            self.empty,
+            self._empty,
             watts=None if rate_mw is None else rate_mw / 1000,
             source="NVML's energy",
             reason=MEASURING if rate_mw is None else "",

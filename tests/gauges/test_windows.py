@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -199,6 +200,12 @@ def test_an_nvidia_card_has_a_meter_of_its_own() -> None:
     assert [reading.watts for reading in package.read(Moment(1))] == [15]
     (reading,) = card.read(Moment(1))
     assert (reading.name, reading.watts, reading.covers) == (RTX, 45.5, "1:62369")
+
+
+def test_the_probes_of_windows_load_none_of_linux() -> None:
+    code = "import sys, playground.gauges.windows; print('playground.gauges.linux' in sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], encoding="utf-8")
+    assert loaded.strip() == "False"
 
 
 # --- this Windows ----------------------------------------------------------------------------

@@ -9,10 +9,12 @@ from types import ModuleType
 from playground.devices import Hardware
 from playground.gauges.linux.amd import AmdGpu, AmdGpuPower, AmdNpu
 from playground.gauges.linux.intel import IntelGpu, IntelGpuPower, IntelNpu
+from playground.gauges.linux.pci import GpuLoad, GpuPower
 from playground.gauges.linux.rapl import Rapl
 from playground.gauges.nvidia import NvidiaGpu, NvidiaGpuPower
 from playground.gauges.readings import (
     MEASURING,
+    Gauge,
     LoadProbe,
     Meter,
     Moment,
@@ -29,7 +31,7 @@ HINTS = {
 def gpu_probes(
     hardware: Iterable[Hardware], root: Path = Path("/"), nvml: ModuleType | None = None
 ) -> list[LoadProbe]:
-    """nvml: as in NvidiaGpu."""
+    """nvml: as in Nvml."""
     return [_gpu(device, root, nvml) for device in hardware if device.kind == "GPU"]
 
 
@@ -48,12 +50,37 @@ def power_probes(
     for gpu in gpus:
         driver = driver_name(gpu)
         if driver == "nvidia":
-            probes.append(NvidiaGpuPower(gpu, root, nvml))
+            probes.append(AwakeNvidiaGpuPower(gpu, root, nvml))
         elif driver in ("i915", "xe") and IntelGpuPower.supports(gpu, root):
             probes.append(IntelGpuPower(gpu, root))
         elif driver == "amdgpu" and AmdGpuPower.supports(gpu, root, "card"):
             probes.append(AmdGpuPower(gpu, root))
     return probes
+
+
+class AwakeNvidiaGpu(GpuLoad):
+    """Reads an NVIDIA GPU only while it is awake."""
+
+    def __init__(self, device: Hardware, root: Path, nvml: ModuleType | None) -> None:
+        super().__init__(device, root)
+        self._gpu = NvidiaGpu(device, nvml)
+
+    def read_awake(self, moment: Moment) -> Gauge:
+        return self._gpu.gauge(moment)
+
+
+class AwakeNvidiaGpuPower(GpuPower):
+    """Reads an NVIDIA GPU's power only while it is awake."""
+
+    def __init__(self, device: Hardware, root: Path, nvml: ModuleType | None) -> None:
+        super().__init__(device, root)
+        self._gpu = NvidiaGpuPower(device, nvml)
+
+    def reset(self) -> None:
+        self._gpu.reset()
+
+    def read_awake(self, moment: Moment) -> Meter:
+        return self._gpu.meter(moment)
 
 
 class RaplWithFallback:
@@ -83,7 +110,7 @@ def _gpu(device: Hardware, root: Path, nvml: ModuleType | None) -> LoadProbe:
     if driver == "amdgpu":
         return AmdGpu(device, root)
     if driver == "nvidia":
-        return NvidiaGpu(device, root, nvml)
+        return AwakeNvidiaGpu(device, root, nvml)
     return UnreadableProbe(device, _unreadable_reason(device))
 
 

@@ -45,9 +45,9 @@ def power_probes(
     counters: Counters | None = None,
     nvml: ModuleType | None = None,
 ) -> list[PowerProbe]:
-    """The package's meter first, then those of NVIDIA's cards. nvml: as in NvidiaGpuPower."""
+    """The package's meter first, then those of NVIDIA's cards. nvml: as in Nvml."""
     nvidia = [gpu for gpu in hardware if gpu.vendor == "NVIDIA" and gpu.kind == "GPU"]
-    cards = [NvidiaGpuPower(gpu, library=nvml) for gpu in nvidia if gpu.address]
+    cards = [NvidiaGpuPower(gpu, nvml) for gpu in nvidia if gpu.address]
     return [PackagePower(counters or _local_counters()), *cards]
 
 
