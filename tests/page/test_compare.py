@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 
 from backends.fake import TEXT
 from playground.errors import WorkerError
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.lanes import lane as lanes
 from playground.lanes.lane import Lane, parse
 from playground.models import DEFAULT_MODEL, Stage
