@@ -20,7 +20,7 @@ from playground.charts.theme import DARK, LIGHT, lane_style
 from playground.charts.view import model_name
 from playground.errors import BadInput
 from playground.history import BENCH, RUN, History
-from tests.cli.test_cli import playground
+from tests.support.command_line import playground
 from tests.support.measured import bench, record, result, run
 
 PHI, GPU, CPU = "Phi-3-mini-4k-instruct", "openvino-genai:GPU:int4", "onnx-genai:CPU:int4"
@@ -252,7 +252,8 @@ def test_odd_values_in_a_file_from_elsewhere_break_nothing(odd: Any) -> None:
 
 def test_no_picture_no_matplotlib() -> None:
     code = (
-        "import sys, playground.cli.bench, playground.charts as charts; charts.available({'lanes': []}); "
+        "import sys, playground.cli.bench; from playground import charts; "
+        "charts.available({'lanes': []}); "
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

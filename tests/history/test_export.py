@@ -26,7 +26,7 @@ from playground.history import (
     to_markdown,
 )
 from playground.history.entry import bare
-from tests.cli.test_cli import playground
+from tests.support.command_line import playground
 from tests.support.measured import bench, record, result, run, settings
 
 FIGURES = st.none() | st.floats(allow_nan=False, min_value=-1e9, max_value=1e9)

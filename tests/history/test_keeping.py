@@ -13,7 +13,7 @@ from playground.arena import Arena
 from playground.history import History
 from playground.lanes.lane import parse
 from playground.runs.request import IN_TURN, Request
-from tests.cli.test_cli import FAST, playground
+from tests.support.command_line import FAST, playground
 
 LANE = parse(FAST)
 HELLO = Request("Hello", (LANE,), IN_TURN, 600, system="Be brief.", ignore_eos=True)
