@@ -75,11 +75,11 @@ def serve(
     try:
         default = models.check(model or models.DEFAULT_MODEL)
         chosen = chosen_lanes(lanes) if lanes.strip(", ") else None
-        tabs = layout.Tabs(arena, chosen, default)
-        closing.callback(tabs.close)
-        address = launch(layout.build(tabs), host, port, share=share, browser=not no_browser)
+        page = layout.Page(arena, chosen, default)
+        closing.callback(page.close)
+        address = launch(page.blocks, host, port, share=share, browser=not no_browser)
         print(f"AI PC Playground: {address}  (Ctrl-C ends it)", flush=True)
-        tabs.choices.begin()  # only now: the page is up before any device or model is ready
+        page.choices.begin()  # only now: the page is up before any device or model is ready
         while True:  # Ctrl-C interrupts a sleep; on Windows not an Event's wait, nor a lock's
             time.sleep(0.5)  # short: one that comes just before a sleep is heard after it
     except KeyboardInterrupt:
