@@ -23,7 +23,7 @@ from playground.errors import BadInput
 from playground.history import History
 from playground.history.imports import import_json
 from playground.runs.benchmark_record import parse_result
-from tests.cli.test_cli import playground
+from tests.support.command_line import playground
 from tests.support.measured import bench, entry, record, result, run
 
 PHI, GPU, CPU = "Phi-3-mini-4k-instruct", "openvino-genai:GPU:int4", "onnx-genai:CPU:int4"
@@ -277,7 +277,9 @@ def test_odd_values_in_a_file_from_elsewhere_are_refused_or_break_nothing(odd: A
 
 def test_no_picture_no_matplotlib() -> None:
     code = (
-        "import sys, playground.cli.bench, playground.charts as charts; from playground.runs.benchmark_record import parse_result; charts.available(parse_result({'lanes': []})); "
+        "import sys, playground.cli.bench; from playground import charts; "
+        "from playground.runs.benchmark_record import parse_result; "
+        "charts.available(parse_result({'lanes': []})); "
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
