@@ -72,7 +72,8 @@ def original(name: str) -> Any:
     _, kind, more = ORIGINALS[name]
     config = getattr(transformers, kind)(**json.loads(json.dumps(COMMON | more)))
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config).eval()
+    model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    model.eval()
     with torch.no_grad():
         for value in model.parameters():
             value.add_(torch.randn_like(value) * 0.15)
@@ -128,7 +129,9 @@ def converted(name: str, folder: Path, **more: Any) -> Path:
 
 
 def loaded(folder: Path) -> Any:
-    return AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+    model.eval()
+    return model
 
 
 @pytest.mark.parametrize("name", ORIGINALS)

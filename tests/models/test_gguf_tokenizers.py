@@ -16,6 +16,7 @@ from tokenizers import pre_tokenizers as pre
 
 from playground.models.gguf import convert
 from playground.models.gguf import tokenizer as gguf_tokenizers
+from playground.models.gguf.config import Metadata
 from playground.models.gguf.errors import GgufError
 from tests.support import gguf_files
 from tests.support.gguf_files import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED
@@ -105,7 +106,7 @@ def pair(name: str) -> tuple[Tokenizer, Tokenizer]:
     return own, gguf_tokenizers.build(described(vocabulary))
 
 
-def described(vocabulary: gguf_files.Vocabulary, architecture: str = "llama") -> dict[str, Any]:
+def described(vocabulary: gguf_files.Vocabulary, architecture: str = "llama") -> Metadata:
     """The metadata of a GGUF file with that vocabulary."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         file = gguf_files.write(Path(folder) / "x.gguf", architecture, vocabulary, {})
@@ -201,7 +202,7 @@ def test_control_tokens_of_phi_3_take_the_blanks_after_them() -> None:
     for architecture, kept in (("phi3", []), ("llama", ["▁", "\n"])):
         tokenizer = from_pieces(True, architecture)
         ids = tokenizer.encode(text, add_special_tokens=False).ids
-        tokens = [tokenizer.id_to_token(id) for id in ids]
+        tokens = [tokenizer.id_to_token(number) for number in ids]
         assert tokens[: 2 + len(kept)] == ["<|user|>", *kept, "<|end|>"]
         assert tokens[-3:] == ["<|endoftext|>", "▁", "\n"]
 
@@ -222,9 +223,8 @@ def test_what_stands_before_and_after_a_plain_text_is_the_files_choice(
 
 def test_every_token_keeps_its_id_and_its_kind() -> None:
     own, made = pair("qwen2")
-    assert {made.id_to_token(id): id for id in range(700)} | own.get_vocab() == {
-        made.id_to_token(id): id for id in range(700)
-    }
+    vocabulary = {made.id_to_token(number): number for number in range(700)}
+    assert vocabulary | own.get_vocab() == vocabulary
     kinds = {token.content: token.special for token in made.get_added_tokens_decoder().values()}
     assert kinds == {token.content: token.special for token in ADDED}
     assert made.get_vocab_size() == own.get_vocab_size()  # nothing that only fills up

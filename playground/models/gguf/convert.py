@@ -78,8 +78,8 @@ def configuration(gguf_file: Path, metadata: Metadata, tensors: Sequence[ReaderT
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-    partial: Config = load_gguf_checkpoint(str(gguf_file))["config"]
-    mapped = GGUF_CONFIG_MAPPING[str(partial["model_type"]).removesuffix("_text")]
+    partial: Config = load_gguf_checkpoint(str(gguf_file))["config"]  # type: ignore[no-untyped-call]
+    mapped: Any = GGUF_CONFIG_MAPPING[str(partial["model_type"]).removesuffix("_text")]
     model = GgufModel(metadata, {tensor.name: tensor.data for tensor in tensors})
     return model.config(partial, mapped)
 
@@ -93,7 +93,7 @@ def save_weights(
 
     with torch.device("meta"):
         whole = AutoConfig.for_model(**copy.deepcopy(config))
-        model = AutoModelForCausalLM.from_config(whole, dtype=dtype_of(tensors))
+        model = AutoModelForCausalLM.from_config(whole, dtype=dtype_of(tensors))  # type: ignore[no-untyped-call]
     state = convert_tensors(tensors, architecture, config, model)
     model.load_state_dict(state, strict=False, assign=True)
     model.tie_weights()
@@ -118,7 +118,8 @@ def convert_tensors(
         get_gguf_hf_weights_map,
     )
 
-    processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=config)
+    processor: Any = TENSOR_PROCESSORS.get(architecture, TensorProcessor)
+    processor = processor(config=config)
     names = get_gguf_hf_weights_map(model, processor, model_type=architecture)
     expected = model.state_dict()
     state: dict[str, torch.Tensor] = {}
