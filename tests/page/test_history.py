@@ -118,7 +118,7 @@ def test_a_lane_that_failed_says_why_and_what_to_do(
     visit: Callable[..., Page], history: History
 ) -> None:
     error = {"message": f"It broke: {HOSTILE}.", "fix": "Mend it."}
-    nothing = {"decode_tps": None, "ttft_ms": None, "text": ""}
+    nothing: dict[str, Any] = {"decode_tps": None, "ttft_ms": None, "text": ""}
     keep(history, measured.record(status="error", error=error, **nothing))
     page = opened(visit)
     expect(page.locator(".kept .error")).to_have_text(f"It broke: {HOSTILE}. Mend it.")
@@ -129,7 +129,7 @@ def test_a_lane_that_failed_says_why_and_what_to_do(
 def test_a_benchmark_opens_as_a_table_of_medians_with_their_spread(
     visit: Callable[..., Page], history: History
 ) -> None:
-    spread = {"p5": {"decode_tps": 40.0}, "p95": {"decode_tps": 43.5}}
+    spread: dict[str, Any] = {"p5": {"decode_tps": 40.0}, "p95": {"decode_tps": 43.5}}
     short, long = [measured.record(prompt_tokens=n, **spread) for n in (32, 1024)]
     history.add(BENCH, {}, measured.bench(short, long), [])
     page = opened(visit)
