@@ -25,7 +25,7 @@ def describe(lanes: Iterable[Lane], copy: dict[str, Any] | None) -> dict[str, An
 
     The engines are asked for their devices only where a lane has an engine.
     """
-    found = devices.found() if any(lane.needs_model for lane in lanes) else devices.Discovery()
+    found = devices.discover() if any(lane.needs_model for lane in lanes) else devices.Discovery()
     rows = doctor.device_rows(found)
     versions = packages.versions(doctor.ROOT)
     told = {

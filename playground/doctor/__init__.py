@@ -31,7 +31,7 @@ def report() -> dict[str, Any]:
         "program": lambda: machine.program(ROOT),
         "machine": machine.machine,
         "hardware": lambda: [asdict(each) for each in devices.hardware()],
-        "devices": lambda: list(device_rows(devices.found())),
+        "devices": lambda: list(device_rows(devices.discover())),
         "gauges": lambda: list(summary.rows(summary.measure(GAUGES_S))),
         "lanes": lambda: [
             {key: row[key] for key in ("lane", "status", "reason", "fix")} for row in table()

@@ -50,7 +50,7 @@ class Choices:
         probing.start()
         if not self._settled:
             probing.join(self._patience_s)
-            self.chosen = default_lanes() if devices.known() else cpu_lanes()
+            self.chosen = default_lanes() if devices.discovered() else cpu_lanes()
             self._offered |= set(self.chosen)
             self._settled = True
         self._load()
@@ -133,7 +133,7 @@ class Choices:
 def probe() -> None:
     """Probe the devices; an error there must not cost the page its lanes."""
     try:
-        devices.found()
+        devices.discover()
     except Exception:
         log.exception("The devices could not be probed")
 
@@ -150,7 +150,7 @@ def cpu_lanes() -> list[Lane]:
 
 def lanes_with(model: str, statuses: tuple[str, ...] = ("ready", "needs-model")) -> list[Lane]:
     """The lanes of this machine with one of these statuses, without waiting for its devices."""
-    if devices.known() is None:
+    if devices.discovered() is None:
         return cpu_lanes()
     try:
         rows = table(model)

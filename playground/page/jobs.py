@@ -224,7 +224,7 @@ class SetupJob(Job):
             return FAILED
         devices.forget()
         with contextlib.suppress(Exception):  # the Machine tab reports what is wrong
-            devices.found()
+            devices.discover()
         return DONE
 
     def _spawn(self) -> subprocess.Popen[str]:

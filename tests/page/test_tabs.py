@@ -224,7 +224,7 @@ def test_the_machine_tab_tells_devices_lanes_and_why_not(
     monkeypatch.setattr(machine_view, "table", lambda model: [{**row, **hostile}])
     page = visit(tab="Machine")
     device = page.locator(".devices .item", has_text="OpenVINO").first
-    expect(device).to_contain_text(devices.found().openvino[0].full_name)
+    expect(device).to_contain_text(devices.discover().openvino[0].full_name)
     lane = page.locator(".engine", has_text="ONNX Runtime GenAI").locator(".lane-row")
     expect(lane.locator(".state")).to_have_text("unavailable")
     expect(lane.locator(".why")).to_have_text(f"{HOSTILE} See https://example.org/x.")
@@ -343,7 +343,7 @@ def test_a_set_up_that_succeeds_lets_the_devices_be_found_anew(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(devices, "forget", lambda: asked.append("forget"))
-    monkeypatch.setattr(devices, "found", lambda: asked.append("found"))
+    monkeypatch.setattr(devices, "discover", lambda: asked.append("found"))
     job = SetupJob(("-c", "print('Set up.')"))
     job.start()
     wait_until(lambda: job.ends == 1)
@@ -357,14 +357,14 @@ def test_a_set_up_that_succeeds_lets_the_devices_be_found_anew(
 def gated(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The devices are not known before this is set."""
     gate = threading.Event()
-    found = devices.found()
+    found = devices.discover()
 
     def wait() -> Discovery:
         assert gate.wait(60)
         return found
 
-    monkeypatch.setattr(devices, "found", wait)
-    monkeypatch.setattr(devices, "known", lambda: found if gate.is_set() else None)
+    monkeypatch.setattr(devices, "discover", wait)
+    monkeypatch.setattr(devices, "discovered", lambda: found if gate.is_set() else None)
     monkeypatch.setattr(choices, "default_lanes", lambda: [parse("fake:CPU:33tps")])
     monkeypatch.setattr(choices, "cpu_lanes", lambda: [parse("fake:CPU:44tps")])
     yield gate

@@ -33,7 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 {"CPU": DeviceSupport("none", ("none",))},
             )
             patch.setitem(ENGINES, name.lower(), engine)
-        devices.found()
+        devices.discover()
         found = Served(TWO)
         found.choices.begin()
         yield found

@@ -88,7 +88,7 @@ def machine_value(model: str, samples: Sequence[Sample], *, owner: bool) -> Mach
 
     samples: the latest of the gauges.
     """
-    found = devices.known()
+    found = devices.discovered()
     return {
         "owner": owner,
         "facts": facts(),
