@@ -22,6 +22,8 @@ from gradio_client import Client
 from playground.lanes.lane import default_lanes
 from playground.workers.process import ROOT
 
+pytestmark = pytest.mark.browser
+
 APP = ("app.py", "--no-browser")
 DEVICES_UNKNOWN = """
 import sys, time

@@ -164,15 +164,18 @@ class Worker:
 
     def _read(self, popen: subprocess.Popen[bytes], events: SimpleQueue[dict[str, Any]]) -> None:
         """Pass on lines as events; the last one says that the process is gone."""
-        assert popen.stdout is not None
-        with contextlib.suppress(ValueError):  # a line cut off by a kill is the last one
-            for line in popen.stdout:
+        assert popen.stdin is not None and popen.stdout is not None
+        # A line cut off by a kill is the last one.
+        with popen.stdout as lines, contextlib.suppress(ValueError):
+            for line in lines:
                 event = json.loads(line)
                 if event["event"] == "hello":
                     self.pid = event["pid"]
                 else:
                     events.put(event)
         events.put({"id": 0, "event": "gone"})
+        with self._writing, contextlib.suppress(OSError):
+            popen.stdin.close()
 
     def _write(self, message: dict[str, Any]) -> None:
         popen = self._popen

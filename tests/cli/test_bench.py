@@ -15,6 +15,8 @@ import pytest
 from playground.bench.results import recompute
 from tests.cli.test_cli import PATH, environment, playground
 
+pytestmark = pytest.mark.engine
+
 FAST, SLOW = "fake:CPU:5000tps", "fake:CPU:40tps"
 SMALL = ["--prompt-tokens", "8", "--new-tokens", "20", "--runs", "2"]
 
