@@ -21,7 +21,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from typing import TypedDict, cast
 
 import psutil
@@ -63,14 +62,12 @@ def measure() -> CopyBandwidth | None:
     return cast("CopyBandwidth | None", result)
 
 
-def utilization(
-    bandwidth_gbs: float | None, copy: Mapping[str, float] | None, lane: Lane
-) -> float | None:
+def utilization(bandwidth_gbs: float | None, copy_gbs: float | None, lane: Lane) -> float | None:
     """The share of the memory bandwidth that a lane's decode uses (MBU); None for a device with
     memory of its own."""
-    if bandwidth_gbs is None or not copy or on_a_card(lane):
+    if bandwidth_gbs is None or not copy_gbs or on_a_card(lane):
         return None
-    return float(bandwidth_gbs / copy["copy_gbs"])
+    return bandwidth_gbs / copy_gbs
 
 
 def copy_bandwidth(array_bytes: int, min_s: float = MIN_SECONDS) -> CopyBandwidth:

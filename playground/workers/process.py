@@ -130,8 +130,8 @@ class Worker:
     def _start_if_needed(self) -> None:
         if self.alive:
             return
-        self.close()  # the pipe to a process that has died
         self._events = SimpleQueue()
+        self.pid = None
         try:
             self._popen = self._spawn()
         except OSError as error:
@@ -157,7 +157,7 @@ class Worker:
 
     def _read(self, popen: subprocess.Popen[bytes], events: SimpleQueue[Event]) -> None:
         """Pass the events on; the last one is "gone"."""
-        assert popen.stdout is not None
+        assert popen.stdin is not None and popen.stdout is not None
         with popen.stdout as lines:
             for message in filter(None, map(subprocesses.json_object, lines)):
                 event = cast(Event, message)
@@ -166,6 +166,8 @@ class Worker:
                 else:
                     events.put(event)
         events.put({"id": 0, "event": "gone"})
+        with self._writing, contextlib.suppress(OSError):
+            popen.stdin.close()
 
     def _write(self, message: dict[str, Any]) -> None:
         popen = self._popen

@@ -27,6 +27,8 @@ from playground.workers.events import LoadedEvent
 from playground.workers.process import Worker
 from tests.support import small_phi3
 
+pytestmark = pytest.mark.engine
+
 QUESTIONS = [*small_phi3.ANSWERS]
 NINE = "Count to nine."  # 32 tokens
 Answer = tuple[list[int], str]  # ids and the reason of the end

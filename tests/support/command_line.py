@@ -11,6 +11,7 @@ import psutil
 
 from playground.workers.subprocesses import environment
 
+FAST = "fake:CPU:500tps"  # a lane that needs no model
 PATH = environment()["PYTHONPATH"]  # the project's and whatever is on it already
 WITH_SIGINT = """
 import os, signal, sys

@@ -15,6 +15,7 @@ from playground.devices import probing
 from playground.errors import PreparationError
 from playground.models import children
 from playground.models.hub import client as hub
+from playground.paths import ROOT
 from playground.workers import subprocesses
 from playground.workers.process import Worker
 
@@ -54,7 +55,7 @@ def test_every_child_finds_the_project_and_reports_to_nobody(
         hub.plan(hub.Remote("makers/none"), hub.ALL, tmp_path, tmp_path / "hub.log")
     assert len(environments) == 5
     for environ in environments:
-        assert str(subprocesses.ROOT) in environ["PYTHONPATH"]
+        assert str(ROOT) in environ["PYTHONPATH"]
         assert environ["PYTHONUTF8"] == "1"
         for name in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
             assert environ[name] == "1"
