@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Literal
 
 from playground.charts.kinds import KINDS, LATENCY, SHARING, SPEED, Chart, knows
 from playground.charts.view import View
@@ -12,6 +12,7 @@ from playground.errors import BadInput
 __all__ = ["LATENCY", "NAMES", "SHARING", "SPEED", "Chart", "available", "png", "svg"]
 
 NAMES = tuple(KINDS)
+Format = Literal["svg", "png"]
 _drawing = threading.Lock()  # matplotlib's settings and fonts are the whole process's
 
 
@@ -42,7 +43,11 @@ def png(
 
 
 def _draw(
-    result: dict[str, Any], name: str, dark: bool, other: dict[str, Any] | None, format: str
+    result: dict[str, Any],
+    name: str,
+    dark: bool,
+    other: dict[str, Any] | None,
+    file_format: Literal["svg", "png"],
 ) -> bytes:
     names = [chart.name for chart in available(result, other)]
     if name not in names:
@@ -56,4 +61,4 @@ def _draw(
     from playground.charts.picture import draw  # matplotlib
 
     with _drawing:
-        return draw(KINDS[name], View(result), View(other) if other else None, dark, format)
+        return draw(KINDS[name], View(result), View(other) if other else None, dark, file_format)

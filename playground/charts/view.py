@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PureWindowsPath
 from typing import Any
+from unicodedata import east_asian_width
 
 from playground.gauges.power_source import PowerSource
 from playground.history.columns import energy_of_a_token
@@ -56,16 +57,14 @@ class View:
 
     @property
     def model(self) -> str | None:
-        return None if self.entry.model in (None, "none") else model_name(str(self.entry.model))
+        model = self.entry.model
+        return None if model in (None, "none") else shortened(model_name(str(model)))
 
     def label(self, lane: str) -> str:
         """What a legend calls the lane: its name, and what went wrong with it if something did."""
         said = {each.get("status") for (name, _), each in self.records.items() if name == lane}
         wrong = [f" ({word})" for word in ("error", "unavailable") if word in said]
-        name = plain(lane)
-        if len(name) > MAX_NAME_LENGTH:
-            name = f"{name[: MAX_NAME_LENGTH // 2]}…{name[-MAX_NAME_LENGTH // 2 :]}"
-        return name + "".join(wrong[:1])
+        return shortened(lane) + "".join(wrong[:1])
 
     def small_print(self, whiskers: bool) -> list[str]:
         """What someone needs to quote a picture: the machine, the settings, the engines."""
@@ -169,3 +168,11 @@ def model_name(model: str) -> str:
 def plain(text: Any) -> str:
     """One line without control signs, which neither XML nor a reader takes."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def shortened(text: str, max_columns: int = MAX_NAME_LENGTH) -> str:
+    """The text, or its start and end if it is longer; a Chinese character takes two columns."""
+    text = plain(text)
+    columns = sum(2 if east_asian_width(character) in "FW" else 1 for character in text)
+    half = max_columns * len(text) // columns // 2 if columns > max_columns else None
+    return text if half is None else f"{text[:half]}…{text[-half:]}"
