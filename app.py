@@ -2,89 +2,92 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
 import time
+from collections.abc import Sequence
+from typing import Annotated
 
-# Before gradio is imported, which reads them: nothing is told to anyone.
+import typer
+
+from playground.cli.command import OK, WRONG_CALL, call, command, print_error, use_utf8
+from playground.cli.options import Force, Lanes, Model, NoHistory
+from playground.errors import PlaygroundError
+
+# Read when gradio and huggingface_hub are imported, further down: they report to nobody.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-# Or Gradio, at the first event, has matplotlib look for a screen, which takes seconds.
+# Otherwise matplotlib looks for a screen at Gradio's first event, which takes seconds.
 os.environ.setdefault("MPLBACKEND", "agg")
 
+PROGRAM = "python run.py"
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
-        prog="python run.py", description="Serve the AI PC Playground in the browser."
-    )
-    found.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless told")
-    found.add_argument("--port", type=int, default=7860, help="7860 unless told")
-    found.add_argument("--no-browser", action="store_true", help="do not open a browser")
-    found.add_argument("--share", action="store_true", help="make a public link by gradio.live")
-    found.add_argument("--lanes", default="", metavar="A,B", help="such as fake, or pytorch,fake")
-    found.add_argument(
-        "--model", default="", metavar="M", help="a preset, a Hugging Face id, a folder or a GGUF"
-    )
-    found.add_argument(
-        "--trust-remote-code",
-        action="store_true",
-        help="run code that a model's folder brings along; only for models you trust",
-    )
-    found.add_argument(
-        "--force", action="store_true", help="load a model even if memory seems too small for it"
-    )
-    found.add_argument(
-        "--no-history", action="store_true", help="do not keep what is asked and measured"
-    )
-    return found
+Host = Annotated[
+    str,
+    typer.Option("--host", metavar="ADDRESS", help="0.0.0.0 lets other machines in."),
+]
+Port = Annotated[int, typer.Option("--port", metavar="N", help="Port of the page.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")]
+Share = Annotated[bool, typer.Option("--share", help="Create a public link at gradio.live.")]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option("--trust-remote-code", help="Run a model's own code; only if you trust it."),
+]
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C; returns the exit code."""
-    options = parser().parse_args(arguments)
-    if options.trust_remote_code:
+    use_utf8()
+    try:
+        page = command(serve, "Serve the AI PC Playground in the browser.")
+        return call(page, PROGRAM, arguments)
+    except PlaygroundError as error:
+        print_error(error)
+        return WRONG_CALL
+
+
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 7860,
+    no_browser: NoBrowser = False,
+    share: Share = False,
+    lanes: Lanes = "",
+    model: Model = "",
+    force: Force = False,
+    no_history: NoHistory = False,
+    trust_remote_code: TrustRemoteCode = False,
+) -> int:
+    if trust_remote_code:
         os.environ["AIPC_TRUST_REMOTE_CODE"] = "1"  # the workers and converters inherit it
     # After the arguments, so that --help and a wrong call answer at once.
-    from playground import cli, models
+    from playground import models
     from playground.arena import Arena
-    from playground.cli import render
-    from playground.errors import PlaygroundError
+    from playground.cli.lanes import chosen_lanes
     from playground.history import History
-    from playground.page import layout, serve
+    from playground.page import layout
+    from playground.page.serve import launch
 
-    render.use_utf8()
-    arena = Arena(None if options.no_history else History())
-    arena.hosts.force = options.force
+    arena = Arena(None if no_history else History())
+    arena.hosts.force = force
     closing = contextlib.ExitStack()
     closing.callback(arena.close)
     try:
-        cli.log_to_file()
-        model = models.check(options.model or models.DEFAULT_MODEL)
-        chosen = cli.chosen_lanes(options) if options.lanes.strip(", ") else None
-        tabs = layout.Tabs(arena, chosen, model)
-        closing.callback(tabs.close)
-        address = serve.launch(
-            layout.build(tabs),
-            options.host,
-            options.port,
-            share=options.share,
-            browser=not options.no_browser,
-        )
+        default = models.check(model or models.DEFAULT_MODEL)
+        chosen = chosen_lanes(lanes) if lanes.strip(", ") else None
+        page = layout.Page(arena, chosen, default)
+        closing.callback(page.close)
+        address = launch(page.blocks, host, port, share=share, browser=not no_browser)
         print(f"AI PC Playground: {address}  (Ctrl-C ends it)", flush=True)
-        tabs.choices.begin()  # only now: the page is up before any device or model is ready
+        page.choices.begin()  # only now: the page is up before any device or model is ready
         while True:  # Ctrl-C interrupts a sleep; on Windows not an Event's wait, nor a lock's
             time.sleep(0.5)  # short: one that comes just before a sleep is heard after it
-    except PlaygroundError as error:
-        print(f"{error.message}\n{error.fix}".strip(), file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
     finally:
         with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C: the workers end anyway
             closing.close()
-    return 0
+    return OK
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Set the playground up in .venv and start it: `python run.py --help`.
+"""Install the playground in .venv and start it: `python run.py --help`.
 
-Standard library only. No syntax newer than Python 3.6, so that an old one gets a sentence.
+Standard library only, and no syntax newer than Python 3.6: an old Python gets a sentence about
+its age.
 """
 
 import hashlib
@@ -14,23 +15,36 @@ from pathlib import Path
 from setup.environment import OVERRIDES, ROOT, Environment, capture, pinned, say, works
 
 HELP = """\
-python run.py [OPTIONS]       set everything up in .venv when needed, then start the playground
-python run.py setup           only set up
-python run.py setup npu       set up Intel's NPU Acceleration Library too, in .venv-npu
-python run.py test [ARGS]     set up all that and the tests, and run them; ARGS go to pytest alone
+Usage: python run.py [OPTIONS]
 
-OPTIONS go to the playground (python run.py --port 7861 --no-browser):
-  --port N         7860 unless told
-  --host ADDRESS   127.0.0.1 unless told; 0.0.0.0 lets other machines in
-  --no-browser     do not open a browser
-  --share          make a public link by gradio.live
-  --lanes A,B      such as fake, or pytorch,onnx-genai:CPU:int8
-  --model M        a preset, a Hugging Face id, a folder or a GGUF file
-  --force          load a model even if memory seems too small for it
-  --no-history     do not keep what is asked and measured
-  --trust-remote-code  run code that a model's folder brings along; only for models you trust"""
+  Install what is missing in .venv, then start the playground.
 
-# OpenVINO would report its import to Google, and has no other switch.
+Other commands:
+  python run.py setup             Only install.
+  python run.py setup npu         Install Intel's NPU Acceleration Library, too,
+                                  in .venv-npu.
+  python run.py test              Install all of it, check style and types, run
+                                  all tests.
+  python run.py test --fast       The same without the NPU library and the tests
+                                  that need an engine or a browser.
+  python run.py test [--fast] ARGS
+                                  Install, then run pytest with ARGS.
+
+Options:
+  --host ADDRESS       0.0.0.0 lets other machines in.  [default: 127.0.0.1]
+  --port N             Port of the page.  [default: 7860]
+  --no-browser         Do not open a browser.
+  --share              Create a public link at gradio.live.
+  --lanes A,B          Lanes to run, for example fake,onnx-genai:CPU:int8.
+                       [default: all installed engines]
+  --model M            Preset, Hugging Face owner/name, GGUF file or folder.
+                       [default: SmolLM2-135M-Instruct]
+  --force              Load a model even if memory seems too small for it.
+  --no-history         Save neither prompts nor results to the history.
+  --trust-remote-code  Run a model's own code; only if you trust it.
+  -h, --help           Show this message and exit."""
+
+# Nothing else keeps OpenVINO from reporting its import to Google.
 PROOF = """
 import sys
 sys.modules["openvino_telemetry"] = None
@@ -40,22 +54,27 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13))
 VENV = Environment(".venv", [sys.executable], sys.version_info[:2])
 APP = "requirements.txt"
 DEV = "requirements-dev.txt"
+FAST = ["-m", "not engine and not browser"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "microsoft-edge", "msedge")
 
 
 def main(arguments: "list[str]") -> int:
-    """Do what the command line asks for; the exit code."""
+    """Do what the arguments ask for; returns the exit code."""
     if arguments[:1] in (["--help"], ["-h"]):
         print(HELP)
         return 0
-    trouble = version_trouble(sys.version_info[:2])
-    if trouble:
-        print(trouble, file=sys.stderr)
+    problem = version_problem(sys.version_info[:2])
+    if problem:
+        print(problem, file=sys.stderr)
         return 2
+    if arguments[:2] == ["test", "--fast"]:
+        set_up(DEV)
+        return test(FAST, arguments[2:])
     if arguments[:1] == ["test"]:
         set_up(DEV)
         set_up_npu(needed=False)
-        return test(arguments[1:])
+        find_browser()
+        return test([], arguments[1:])
     if arguments[:1] != ["setup"]:
         set_up(APP)
         return start(arguments)
@@ -67,47 +86,47 @@ def main(arguments: "list[str]") -> int:
     return 0
 
 
-def version_trouble(version: "tuple[int, ...]") -> "str | None":
-    """What to tell a person whose Python is too old or too new."""
+def version_problem(version: "tuple[int, ...]") -> "str | None":
+    """Which Python to use instead of one that is too old or too new, or None."""
     if version in SUPPORTED:
         return None
-    trouble = "Python {}.{} is too {}; ".format(
+    problem = "Python {}.{} is too {}; ".format(
         *version, "old" if version < SUPPORTED[0] else "new"
     )
     for major, minor in SUPPORTED[::-1]:
-        named = ["py", f"-{major}.{minor}"] if os.name == "nt" else [f"python{major}.{minor}"]
-        if works([*named, "--version"]):
-            return trouble + "run it with one that is here already: " + " ".join([*named, "run.py"])
-    return trouble + "install Python 3.11, 3.12 or 3.13 from python.org and run it with that"
+        python = ["py", f"-{major}.{minor}"] if os.name == "nt" else [f"python{major}.{minor}"]
+        if works([*python, "--version"]):
+            return problem + "use one that is installed already: " + " ".join([*python, "run.py"])
+    return problem + "install Python 3.11, 3.12 or 3.13 from python.org and use that"
 
 
 # --- the environments ----------------------------------------------------------------------
 
 
 def set_up(requirements: str) -> bool:
-    """Make `.venv` fit a requirement file; False when it does already, found out in an instant."""
-    done = stamp(requirements)
-    if VENV.fits() and done.is_file() and done.read_bytes() == fingerprint(requirements):
+    """Install a requirement file in `.venv`; False, after a quick look, if nothing has changed."""
+    installed = stamp(requirements)
+    if VENV.fits() and installed.is_file() and installed.read_bytes() == fingerprint(requirements):
         return False
-    begun = time.monotonic()
+    start_time = time.monotonic()
     VENV.make()
-    for old in (APP, DEV):
-        stamp(old).unlink(missing_ok=True)
+    for name in (APP, DEV):
+        stamp(name).unlink(missing_ok=True)
     VENV.install(requirements, torch=pinned("torch", APP))
     check_import()
-    for new in {APP, requirements}:
-        stamp(new).write_bytes(fingerprint(new))
-    say(f"Set up in {time.monotonic() - begun:.0f} s.")
+    for name in {APP, requirements}:
+        stamp(name).write_bytes(fingerprint(name))
+    say(f"Set up in {time.monotonic() - start_time:.0f} s.")
     return True
 
 
 def stamp(requirements: str) -> Path:
-    """Where the fingerprint of an installed requirement file is kept."""
+    """The file that holds the fingerprint of an installed requirement file."""
     return VENV.folder / f"{requirements}.installed"
 
 
 def fingerprint(requirements: str) -> bytes:
-    """Changes when what is to be installed, or the Python it is for, changes."""
+    """A digest of what is to be installed and of the Python version."""
     digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
     for name in sorted({APP, OVERRIDES, requirements}):
         digest.update((ROOT / name).read_bytes())
@@ -115,7 +134,7 @@ def fingerprint(requirements: str) -> bytes:
 
 
 def check_import() -> None:
-    """Prove the environment by the import that breaks first when versions do not go together."""
+    """Try the import that fails first if package versions do not match; exit if it fails."""
     say("Checking that the engines can be imported …")
     proof = capture([str(VENV.python), "-c", PROOF])
     if proof.returncode == 0:
@@ -129,9 +148,11 @@ def check_import() -> None:
 
 
 def set_up_npu(needed: bool) -> bool:
-    """The same for `.venv-npu`. Where this machine cannot have it, a sentence says why, and that
-    is the end when it is `needed`."""
-    from setup import npu as setup_npu  # here: its syntax is newer than 3.6
+    """Install the NPU library in `.venv-npu`; False if there was nothing to do.
+
+    If this machine cannot have it, print the reason, and exit if it is `needed`.
+    """
+    from setup import npu as setup_npu  # not at the top: its syntax is newer than Python 3.6
 
     try:
         return setup_npu.set_up()
@@ -142,11 +163,11 @@ def set_up_npu(needed: bool) -> bool:
         return False
 
 
-# --- what the environment is for -----------------------------------------------------------
+# --- starting and testing ------------------------------------------------------------------
 
 
 def start(arguments: "list[str]") -> int:
-    """Start the playground in place of this process; Windows cannot, and waits for it."""
+    """Replace this process by the playground; on Windows start it and wait."""
     command = [str(VENV.python), str(ROOT / "app.py"), *arguments]
     if os.name != "nt":
         os.execv(command[0], command)
@@ -154,15 +175,17 @@ def start(arguments: "list[str]") -> int:
         while True:
             try:
                 return app.wait()
-            except KeyboardInterrupt:  # the playground has had it too and is closing
+            except KeyboardInterrupt:  # the playground got it, too, and is closing
                 continue
 
 
-def test(arguments: "list[str]") -> int:
-    """Style, types and tests; with arguments only pytest. The first failure's exit code."""
-    find_browser()
+def test(selection: "list[str]", arguments: "list[str]") -> int:
+    """Check style and types, then run the selected tests; with arguments run only pytest.
+
+    Returns the exit code of the first check that fails.
+    """
     checks = [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]]
-    for check in [*([] if arguments else checks), ["pytest", *arguments]]:
+    for check in [*([] if arguments else checks), ["pytest", *selection, *arguments]]:
         say("$ " + " ".join(check))
         code = subprocess.call([str(VENV.python), "-m", *check], cwd=str(ROOT))
         if code != 0:
@@ -171,7 +194,7 @@ def test(arguments: "list[str]") -> int:
 
 
 def find_browser() -> None:
-    """The tests press the page's buttons in a Chromium: install Debian's when there is none."""
+    """Install Debian's Chromium for the tests of the page if there is no browser."""
     if os.name == "nt" or any(map(shutil.which, BROWSERS)):  # every Windows has Edge
         return
     administrator = [] if os.geteuid() == 0 else ["sudo", "-n"]

@@ -12,7 +12,7 @@ from rich.table import Table
 from benchmarks import gauges, overhead, startup, watched
 from benchmarks.pairs import Row
 from playground.arena import Arena
-from playground.cli import render
+from playground.cli.command import use_utf8
 
 LANES = ("openvino-genai:CPU:int8", "onnx-genai:CPU:int4")
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--pairs", type=int, default=7, help="alternating pairs a ratio; 7")
     pairs = max(5, parser.parse_args().pairs)
-    render.use_utf8()
+    use_utf8()
     console = Console(width=150)
     rows: list[Row] = []
     with contextlib.closing(Arena()) as arena:

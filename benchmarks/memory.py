@@ -15,7 +15,7 @@ from rich.table import Table
 
 from backends.base import Options
 from playground import models
-from playground.cli import render
+from playground.cli.command import use_utf8
 from playground.lanes import lane as lanes
 from playground.lanes import memory
 from playground.lanes.host import Host, Hosts
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=500, help="tokens of the prompt; 500")
     parser.add_argument("--answer", type=int, default=32, help="tokens of the answer; 32")
     options = parser.parse_args()
-    render.use_utf8()
+    use_utf8()
     console = Console(width=120)
     chosen = [each for each in options.lanes.split(",") if each]
     table = Table(title=f"MB of {models.title(options.model)}, {options.prompt} tokens of prompt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,33 @@ from backends import ENGINES, DeviceSupport, Engine
 from playground import models
 from playground.arena import Arena
 from playground.lanes.lane import Lane, default_lanes
+
+MARKERS = {  # what a test is marked with for a fixture that it uses
+    "models_home": "engine",
+    "npu_library": "engine",
+    "browser": "browser",
+    "served": "browser",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep bytecode for the session's many processes, even where the environment forbids it.
+
+    Compiling torch and transformers anew takes each of them longer than loading a model.
+    """
+    if sys.dont_write_bytecode and config.cache:
+        folder = str(config.cache.mkdir("bytecode"))
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
+        sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures they use, directly or through others."""
+    for item in items:
+        for fixture in MARKERS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKERS[fixture])
 
 
 @pytest.fixture(scope="session")

@@ -28,11 +28,11 @@ import sys, time
 from pathlib import Path
 import app
 from playground import devices
-gate, find = Path(sys.argv[1]), devices.found
+gate, find = Path(sys.argv[1]), devices.discover
 def found():
     while not gate.exists(): time.sleep(0.05)
     return find()
-devices.found = found
+devices.discover = found
 sys.exit(app.main(["--no-browser", *sys.argv[2:]]))
 """
 

@@ -36,7 +36,7 @@ def describe(lanes: Iterable[Lane], copy: Mapping[str, object] | None) -> dict[s
 
     The engines are asked for their devices only if one of the lanes has an engine.
     """
-    found = devices.found() if any(lane.needs_model for lane in lanes) else devices.Discovery()
+    found = devices.discover() if any(lane.needs_model for lane in lanes) else devices.Discovery()
     return {
         **doctor.machine.machine(),
         "program": doctor.machine.program(ROOT),

@@ -2,148 +2,98 @@
 
 from __future__ import annotations
 
-import argparse
-import logging
 import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, NamedTuple
 
-from playground import __version__, doctor
-from playground.arena import Arena
-from playground.cli import bench as cli_bench
-from playground.cli import gauges as cli_gauges
-from playground.cli import history as cli_history
-from playground.cli import models as cli_models
-from playground.cli import render
-from playground.cli.options import (
+import click
+import typer
+from typer.core import TyperGroup
+
+from playground import __version__
+from playground.cli.command import (
     FAILED,
     INTERRUPTED,
-    OK,
     WRONG_CALL,
-    add_lanes,
-    add_model,
-    add_no_history,
-    chosen_lanes,
-    print_json,
-    say_trouble,
+    call,
+    command,
+    new_app,
+    print_error,
+    use_utf8,
 )
 from playground.errors import BadInput, PlaygroundError
-from playground.history import History
-from playground.lanes import lane as lanes
-from playground.models import check
-from playground.paths import home
-from playground.runs.request import IN_TURN, TOGETHER, Request
+
+PROGRAM = "python -m playground"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit code. No traceback reaches a person."""
-    options = parser().parse_args(arguments)
-    render.use_utf8()
+class Target(NamedTuple):
+    """The function, or the group of commands, that a command stands for, and its help."""
+
+    module: str
+    name: str
+    summary: str
+
+
+COMMANDS = {
+    "lanes": Target("lanes", "list_lanes", "List this machine's lanes, and why some cannot run."),
+    "prepare": Target("models", "prepare", "Download and convert a model for its lanes."),
+    "models": Target("models", "list_models", "List the models on this machine and their sizes."),
+    "remove": Target("models", "remove", "Delete the files of a model."),
+    "history": Target("history", "commands", "List, show, export, import or delete results."),
+    "ask": Target("ask", "ask", "Send one prompt to several lanes."),
+    "gauges": Target("gauges", "gauges", "Show the load of CPU, GPU and NPU, and the power."),
+    "bench": Target("bench", "bench", "Benchmark lanes at exact prompt lengths."),
+    "doctor": Target("doctor", "doctor", "Print a report to attach to a bug report."),
+}
+
+
+class LazyCommands(TyperGroup):
+    """Imports a command only when it is called, which keeps `--help` and `--version` fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        value = getattr(import_module(f"{__name__}.{target.module}"), target.name)
+        return value if isinstance(value, click.Command) else command(value, target.summary)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, target.summary) for name, target in COMMANDS.items()])
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+def playground(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Send one prompt to several local inference engines and measure them.
+
+    A lane is an engine on a device at a precision, such as onnx-genai:CPU:int8.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; errors are printed as sentences."""
+    use_utf8()
+    app = new_app()
+    app.callback(cls=LazyCommands)(playground)
     try:
-        log_to_file()
-        return int(options.command(options))
+        return call(typer.main.get_command(app), PROGRAM, arguments)
     except PlaygroundError as error:
-        print(f"{error.message}\n{error.fix}".strip(), file=sys.stderr)
+        print_error(error)
         return WRONG_CALL if isinstance(error, BadInput) else FAILED
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
-
-
-def log_to_file() -> None:
-    """What is for the log goes to a file in the data folder, not to the terminal."""
-    path = home() / "logs" / "playground.log"
-    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    try:
-        logging.basicConfig(filename=path, encoding="utf-8", format=form)
-    except OSError as error:
-        raise BadInput(
-            f"The log {path} cannot be written: {error.strerror}.",
-            "Set AIPC_HOME to a folder that you can write to.",
-        ) from error
-
-
-def parser() -> argparse.ArgumentParser:
-    """The commands and their options; `--help` shows them."""
-    top = argparse.ArgumentParser(
-        prog="python -m playground",
-        description="One prompt to several local inference engines, with truthful figures.",
-    )
-    top.add_argument("--version", action="version", version=__version__)
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
-
-    command = commands.add_parser("lanes", help="list the lanes of this machine")
-    command.add_argument("--json", action="store_true", help="print JSON")
-    add_model(command)
-    command.set_defaults(command=list_lanes)
-
-    cli_models.add_commands(commands)
-    cli_history.add_commands(commands)
-
-    command = commands.add_parser("ask", help="ask one prompt on some lanes")
-    command.add_argument("prompt", metavar="PROMPT", help="what to ask; - reads standard input")
-    add_model(command)
-    add_lanes(command)
-    command.add_argument("--mode", choices=[TOGETHER, IN_TURN], default=TOGETHER)
-    command.add_argument("--max-new-tokens", type=int, default=256, metavar="N")
-    command.add_argument("--temperature", type=float, default=0.0, help="0 is greedy, the default")
-    command.add_argument("--system", default="", metavar="S", help="a system prompt")
-    command.add_argument(
-        "--force", action="store_true", help="load a model even if memory seems too small for it"
-    )
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    add_no_history(command)
-    command.set_defaults(command=ask)
-
-    cli_gauges.add_commands(commands)
-
-    cli_bench.add_commands(commands)
-
-    command = commands.add_parser("doctor", help="print a report to attach to a bug report")
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.set_defaults(command=print_report)
-    return top
-
-
-def list_lanes(options: argparse.Namespace) -> int:
-    rows = lanes.table(check(options.model))
-    if options.json:
-        print_json(rows)
-    else:
-        render.print_lanes(rows)
-    return OK
-
-
-def ask(options: argparse.Namespace) -> int:
-    if options.prompt == "-":
-        options.prompt = sys.stdin.buffer.read().decode("utf-8", errors="replace")
-    request = Request(
-        prompt=options.prompt,
-        lanes=tuple(chosen_lanes(options)),
-        mode=options.mode,
-        max_new_tokens=options.max_new_tokens,
-        temperature=options.temperature,
-        system=options.system,
-        model=check(options.model),
-    )
-    arena = Arena(None if options.no_history else History())
-    arena.hosts.force = options.force
-    try:
-        run = arena.start(request)
-        if options.json:
-            result = render.wait_for(run)
-            print_json(result)
-        else:
-            result = render.stream(run)
-    finally:
-        arena.close()
-    say_trouble(arena.history_writer)
-    return OK if all(lane["status"] == "ok" for lane in result["lanes"]) else FAILED
-
-
-def print_report(options: argparse.Namespace) -> int:
-    report = doctor.report()
-    if options.json:
-        print_json(report)
-    else:
-        print(doctor.markdown(report), end="")
-    print("Attach this report to your bug report; it names neither you nor yours.", file=sys.stderr)
-    return OK

@@ -1,15 +1,13 @@
-"""`python -m playground bench`: figures one can quote, in a table and as JSON."""
+"""`python -m playground bench`: a benchmark as a table, as JSON and as a chart."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from playground import charts, models
@@ -19,111 +17,115 @@ from playground.bench.plan import Plan
 from playground.bench.results import as_text
 from playground.bench.running import Step, run
 from playground.bench.table import cells
-from playground.cli.models import ctrl_c
-from playground.cli.options import (
-    FAILED,
-    INTERRUPTED,
-    OK,
-    add_lanes,
-    add_model,
-    add_no_history,
-    chosen_lanes,
-    say_trouble,
-)
-from playground.cli.render import STYLES, StageLines
-from playground.errors import BadInput, PlaygroundError
+from playground.cli.command import FAILED, INTERRUPTED, OK, ctrl_c, print_notice
+from playground.cli.files import writable, write
+from playground.cli.lanes import chosen_lanes
+from playground.cli.options import Force, Lanes, Mode, Model, NoHistory
+from playground.cli.output import STYLES, table
+from playground.cli.progress import StageLines
+from playground.errors import BadInput
 from playground.formatting import number, time_left
 from playground.gauges.power_source import PowerSource
 from playground.history import History
 from playground.runs.request import IN_TURN, TOGETHER
 
 STDOUT = "-"
+PROMPT_LENGTHS = ",".join(map(str, defaults.PROMPT_TOKENS))
+FIGURES = ("prompt", "TTFT ms", "tok/s", "p5–p95", "TPOT ms", "J/token", "MBU", "load s")
 Json = dict[str, Any]
 
-
-def add_commands(commands: Any) -> None:
-    """To the parser of `python -m playground`."""
-    command = commands.add_parser("bench", help="measure lanes at exact prompt lengths")
-    add_model(command)
-    add_lanes(command)
-    command.add_argument(
-        "--prompt-tokens",
-        type=lengths,
-        default=defaults.PROMPT_TOKENS,
-        metavar="N,N",
-        help="prompt lengths, exact; 32,256,512,1024 unless told",
-    )
-    for name, default, what in (
-        ("--new-tokens", defaults.NEW_TOKENS, "of each answer; the end of text is ignored"),
-        ("--runs", defaults.RUNS, "measured ones of each lane and length"),
-        ("--warmup", defaults.WARMUP, "runs before them, which are left out"),
-    ):
-        what = f"{what}; {default} unless told"
-        command.add_argument(name, type=int, default=default, metavar="N", help=what)
-    command.add_argument("--mode", choices=[IN_TURN, TOGETHER], default=IN_TURN)
-    command.add_argument(
-        "--force", action="store_true", help="load a model even if memory seems too small for it"
-    )
-    command.add_argument(
-        "--json", metavar="FILE", help="write the result with all raw times; - prints it"
-    )
-    command.add_argument(
-        "--chart",
-        metavar="FILE",
-        help="draw the next-token latency at each length; PNG or SVG, as the name ends",
-    )
-    add_no_history(command)
-    command.set_defaults(command=bench)
+PromptTokens = Annotated[
+    str, typer.Option("--prompt-tokens", metavar="N,N", help="Exact prompt lengths.")
+]
+NewTokens = Annotated[
+    int, typer.Option("--new-tokens", metavar="N", help="Exact length of each answer.")
+]
+Runs = Annotated[
+    int, typer.Option("--runs", metavar="N", help="Measured runs of each lane and length.")
+]
+Warmup = Annotated[
+    int, typer.Option("--warmup", metavar="N", help="Runs before them that do not count.")
+]
+JsonFile = Annotated[
+    str | None,
+    typer.Option(
+        "--json", metavar="FILE", help="Write the result with all raw times; - prints it."
+    ),
+]
+ChartFile = Annotated[
+    str | None,
+    typer.Option("--chart", metavar="FILE", help="Draw time per token to a .png or .svg file."),
+]
 
 
-def lengths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(each) for each in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text} is no list of whole numbers such as 32,256"
-        ) from None
-
-
-def bench(options: argparse.Namespace) -> int:
-    file = None if options.json in (None, STDOUT) else writable(Path(options.json))
-    picture = None if options.chart is None else writable(drawable(Path(options.chart)))
+def bench(
+    model: Model = models.DEFAULT_MODEL,
+    lanes: Lanes = "",
+    prompt_tokens: PromptTokens = PROMPT_LENGTHS,
+    new_tokens: NewTokens = defaults.NEW_TOKENS,
+    runs: Runs = defaults.RUNS,
+    warmup: Warmup = defaults.WARMUP,
+    mode: Mode = IN_TURN,
+    force: Force = False,
+    json: JsonFile = None,
+    chart: ChartFile = None,
+    no_history: NoHistory = False,
+) -> int:
+    lengths = prompt_lengths(prompt_tokens)
+    json_file = None if json in (None, STDOUT) else writable(Path(json))
+    chart_file = None if chart is None else writable(drawable(Path(chart)))
     plan = Plan(
-        lanes=tuple(chosen_lanes(options)),
-        model=models.check(options.model),
-        prompt_tokens=options.prompt_tokens,
-        new_tokens=options.new_tokens,
-        runs=options.runs,
-        warmup=options.warmup,
-        mode=options.mode,
+        lanes=tuple(chosen_lanes(lanes)),
+        model=models.check(model),
+        prompt_tokens=lengths,
+        new_tokens=new_tokens,
+        runs=runs,
+        warmup=warmup,
+        mode=mode,
     )
-    arena = Arena(None if options.no_history else History())
-    arena.hosts.force = options.force
-    result: Json = {"results": []}
+    arena = Arena(None if no_history else History())
+    arena.hosts.force = force
     try:
-        with ctrl_c() as stop:
-            say("measure the memory's copy bandwidth")
-            show = BenchProgress()
-            for step in run(plan, arena, stop):
-                result = step.result
-                show(step)
-            interrupted = stop.is_set()
-        arena.keep_bench(plan.settings(), result)
+        result, interrupted = measure(plan, arena)
     finally:
         arena.close()
-    say_trouble(arena.history_writer)
+    print_notice(arena.history_writer.notice)
     if interrupted:
         say("Interrupted." if result["results"] else "Interrupted before anything was measured.")
-    print_result(result, file, to_stdout=options.json == STDOUT)
-    if picture is not None:
-        draw(result, picture)
+    print_result(result, json_file, to_stdout=json == STDOUT)
+    if chart_file is not None:
+        draw(result, chart_file)
     if interrupted:
         return INTERRUPTED
     return OK if all(row["status"] == "ok" for row in result["results"]) else FAILED
 
 
+def prompt_lengths(text: str) -> tuple[int, ...]:
+    """For example "32,256" as (32, 256). Raises BadInput."""
+    try:
+        return tuple(int(length) for length in text.split(","))
+    except ValueError:
+        raise BadInput(
+            f"--prompt-tokens {text} is not a list of whole numbers.", "Write it like 32,256."
+        ) from None
+
+
+def measure(plan: Plan, arena: Arena) -> tuple[Json, bool]:
+    """The result, complete or up to Ctrl-C, and whether that came; it is saved to the history."""
+    result: Json = {"results": []}
+    with ctrl_c() as stop:
+        say("measure the memory's copy bandwidth")
+        progress = BenchmarkProgress()
+        for step in run(plan, arena, stop):
+            result = step.result
+            progress.show(step)
+        interrupted = stop.is_set()
+    arena.keep_bench(plan.settings(), result)
+    return result, interrupted
+
+
 def print_result(result: Json, file: Path | None, *, to_stdout: bool) -> None:
-    """The table, on stderr where stdout is for the JSON; a file is replaced when it is whole."""
+    """Print the table, on stderr if stdout is for the JSON, and write the JSON file."""
     if to_stdout:
         print(as_text(result))
     if result["results"]:
@@ -135,13 +137,14 @@ def print_result(result: Json, file: Path | None, *, to_stdout: bool) -> None:
 
 
 def drawable(path: Path) -> Path:
+    """The same path. Raises BadInput for a format that charts do not have."""
     if path.suffix.lower() not in (".png", ".svg"):
-        raise BadInput(f"{path} is no name of a picture.", "End it with .png or .svg.")
+        raise BadInput(f"{path} is not the name of a picture.", "End it with .png or .svg.")
     return path
 
 
 def draw(result: Json, file: Path) -> None:
-    """The seed's chart; a sentence where there is nothing to draw."""
+    """Write the chart of latencies, or print that there were none."""
     try:
         if file.suffix.lower() == ".svg":
             picture = charts.svg(result, charts.LATENCY).encode()
@@ -154,13 +157,13 @@ def draw(result: Json, file: Path) -> None:
     say(f"The chart is in {file}.")
 
 
-class BenchProgress:
-    """Lines on stderr: how the lanes load, then each run before it begins."""
+class BenchmarkProgress:
+    """Prints on stderr how the lanes load, then each run before it begins."""
 
     def __init__(self) -> None:
         self._stages = StageLines()
 
-    def __call__(self, step: Step) -> None:
+    def show(self, step: Step) -> None:
         for lane, stage in step.stages:
             self._stages.show(lane, stage)
         if step.turn is not None:
@@ -175,16 +178,13 @@ def say(text: str) -> None:
 
 
 def print_table(result: Json, console: Console) -> None:
-    """One row a lane and prompt length; medians, and the decode rate's p5 and p95."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("lane", overflow="fold")
-    for heading in ("prompt", "TTFT ms", "tok/s", "p5–p95", "TPOT ms", "J/token", "of the roof"):
-        table.add_column(heading, justify="right")
-    table.add_column("load s", justify="right")
-    table.add_column("", overflow="fold")
+    """Print one row for each lane and prompt length, and how it was measured."""
+    output = table("lane", *FIGURES, "")
+    for column in output.columns[1:-1]:
+        column.justify = "right"
     for row in result["results"]:
-        table.add_row(*map(Text, cells(row)), note(row))
-    console.print(table)
+        output.add_row(*map(Text, cells(row)), note(row))
+    console.print(output)
     settings = result["settings"]
     runs, mode = settings["runs"], settings["mode"]
     runs = f"{runs} runs" if runs > 1 else "1 run"
@@ -192,54 +192,17 @@ def print_table(result: Json, console: Console) -> None:
     copy = (result["machine"]["memory_copy"] or {}).get("copy_gbs")
     console.print(
         f"Medians of {runs} of {settings['new_tokens']} tokens, {mode}{contended}. "
-        f"Memory's copy bandwidth: {number(copy, '.1f')} GB/s. "
-        f"Power before, idle: {number(result['machine'].get('idle_w'), '.1f')} W."
+        f"MBU is relative to the memory's copy bandwidth, {number(copy, '.1f')} GB/s. "
+        f"Idle power: {number(result['machine'].get('idle_w'), '.1f')} W."
     )
     if power := PowerSource(**result["machine"].get("power_source", {})).text:
         console.print(power)
 
 
 def note(row: Json) -> Text:
-    """Nothing where all is well, else what was wrong and what to do."""
+    """The error of a row that has one: what is wrong and what to do."""
     if row["status"] == "ok":
         return Text()
     error = row["error"] or {"message": f"{len(row['runs'])} runs ended.", "fix": ""}
     words = f"{row['status']}: {error['message']} {error['fix']}".strip()
     return Text(words, style=STYLES.get(row["status"], ""))
-
-
-def writable(path: Path) -> Path:
-    """The same path; BadInput where no file can be written there. An old one is left as it is."""
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder.", "Name a file.")
-    part = part_of(path)
-    try:
-        part.open("xb").close()
-        part.unlink()
-        if path.exists():
-            path.open("ab").close()
-    except OSError as error:
-        raise BadInput(
-            f"{path} cannot be written: {error.strerror}.",
-            "Name a file in a folder that you can write to.",
-        ) from error
-    return path
-
-
-def write(path: Path, data: bytes) -> None:
-    """All of it or nothing; raises PlaygroundError."""
-    part = part_of(path)
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise PlaygroundError(
-            f"{path} could not be written: {error.strerror}.",
-            "The table above is all that is left of this benchmark.",
-        ) from error
-
-
-def part_of(path: Path) -> Path:
-    """What it is called until it is whole."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")

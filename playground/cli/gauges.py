@@ -1,50 +1,38 @@
-"""`python -m playground gauges`: what the devices do, in the terminal."""
+"""`python -m playground gauges`: the load of the devices and the power, in the terminal."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from typing import Any
+from typing import Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 from rich.text import Text
 
-from playground.cli.options import OK, print_json
+from playground.cli.command import OK
+from playground.cli.options import AsJson
+from playground.cli.output import print_json, print_table, table
 from playground.errors import BadInput
+from playground.formatting import NA
 from playground.gauges.summary import measure, rows
 
 MAX_SECONDS = 3600
+Seconds = Annotated[
+    float, typer.Option("--seconds", metavar="N", help="Average over this many seconds.")
+]
 
 
-def add_commands(commands: Any) -> None:
-    command = commands.add_parser("gauges", help="show how busy CPU, GPU and NPU are, and power")
-    command.add_argument(
-        "--seconds",
-        type=float,
-        default=2.0,
-        metavar="N",
-        help="means over N seconds; 2 unless told",
-    )
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.set_defaults(command=gauges)
-
-
-def gauges(options: argparse.Namespace) -> int:
-    if not 0.1 <= options.seconds <= MAX_SECONDS:  # also refuses NaN
+def gauges(seconds: Seconds = 2.0, as_json: AsJson = False) -> int:
+    if not 0.1 <= seconds <= MAX_SECONDS:  # also refuses NaN
         raise BadInput(
-            f"Gauges cannot be read over {options.seconds:g} seconds.",
+            f"Gauges cannot be read over {seconds:g} seconds.",
             f"Give a number of seconds from 0.1 to {MAX_SECONDS}.",
         )
-    found = measure(options.seconds)
-    if options.json:
-        print_json(found)
+    summary = measure(seconds)
+    if as_json:
+        print_json(summary)
         return OK
-    table = Table(box=None, pad_edge=False)
-    for heading in ("gauge", "", "what · where from"):
-        table.add_column(heading, overflow="fold")
-    for row in rows(found):
+    output = table("gauge", "", "what · source")
+    for row in rows(summary):
         about = " · ".join(filter(None, (row["name"], row["source"], row["note"])))
-        table.add_row(row["gauge"], row["reading"] or "n/a", Text(about))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+        output.add_row(row["gauge"], row["reading"] or NA, Text(about))
+    print_table(output)
     return OK

@@ -1,134 +1,128 @@
-"""`python -m playground history …`: what was measured, from the command line."""
+"""`python -m playground history …`: list, show, export, import and delete saved results."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import click
+import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from playground import charts, history
-from playground.cli.options import OK, print_json
-from playground.cli.render import STYLES
+from playground.cli.command import OK, LoggedCommand, log_to_file, new_app, print_notice
+from playground.cli.options import AsJson
+from playground.cli.output import STYLES, print_json, print_table, table
 from playground.errors import BadInput, PlaygroundError
-from playground.formatting import number
+from playground.formatting import NA, number
 from playground.history import Entry, History, Summary
 from playground.history.columns import rows
 from playground.runs.agreement import Agreement, agreement
 
 PNG = "png"
 FORMATS = {"json": history.to_json, "csv": history.to_csv, "markdown": history.to_markdown}
-LIST_THEM = "`python -m playground history` lists what there is."
+STDIN = STDOUT = "-"
+LIMIT = 20
 
 
-def add_commands(commands: Any) -> None:
-    """To the parser of `python -m playground`."""
-    top = commands.add_parser("history", help="list, show, export or delete what was measured")
-    add_list_options(top, absent={"json": False, "find": "", "limit": 20})
-    top.set_defaults(command=list_entries)
-    inner = top.add_subparsers(metavar="COMMAND")
+def positive(limit: int) -> int:
+    if limit < 1:
+        raise typer.BadParameter(f"{limit} is less than 1.")
+    return limit
 
-    command = inner.add_parser("list", help="list it, newest first; so does `history` alone")
-    add_list_options(command, absent={})
-    command.set_defaults(command=list_entries)
 
-    command = inner.add_parser("show", help="show one with its answers")
-    command.add_argument("id", type=int, metavar="ID")
-    command.set_defaults(command=show)
-
-    command = inner.add_parser("delete", help="delete some, or all")
-    command.add_argument("ids", type=int, nargs="*", metavar="ID")
-    command.add_argument("--all", action="store_true", help="delete all; needs --yes")
-    command.add_argument("--yes", action="store_true", help="do not ask back")
-    command.set_defaults(command=delete)
-
-    command = inner.add_parser("export", help="write some as JSON, CSV, a table, a picture")
-    command.add_argument("ids", type=int, nargs="+", metavar="ID")
-    command.add_argument("--format", choices=[*FORMATS, PNG], default="json")
-    command.add_argument(
+Find = Annotated[
+    str,
+    typer.Option("--find", metavar="TEXT", help="Only those with TEXT in prompt, model or lanes."),
+]
+Limit = Annotated[
+    int, typer.Option("--limit", metavar="N", callback=positive, help="List at most N.")
+]
+Id = Annotated[int, typer.Argument(metavar="ID", help="A number from the list.")]
+Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="Numbers from the list.")]
+OptionalIds = Annotated[
+    list[int] | None, typer.Argument(metavar="[ID]...", help="Numbers from the list.")
+]
+All = Annotated[bool, typer.Option("--all", help="Delete all results; needs --yes.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Confirm --all.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        click_type=click.Choice([*FORMATS, PNG]),
+        help=f"{', '.join(FORMATS)} or {PNG}.",
+    ),
+]
+ChartName = Annotated[
+    str | None,
+    typer.Option(
         "--chart",
-        choices=charts.NAMES,
-        help=f"which one a PNG shows; {charts.SHARING}: of a run together and one in turn",
-    )
-    command.add_argument(
-        "--output", default="-", metavar="FILE", help="standard output unless told, as is -"
-    )
-    command.set_defaults(command=export)
+        metavar="CHART",
+        click_type=click.Choice(charts.NAMES),
+        help=f"Chart of a PNG: {', '.join(charts.NAMES)}; {charts.SHARING} needs two results.",
+    ),
+]
+Output = Annotated[
+    str, typer.Option("--output", metavar="FILE", help="File to write; - is stdout.")
+]
+ImportFile = Annotated[str, typer.Argument(metavar="FILE", help="A JSON export; - reads stdin.")]
 
-    command = inner.add_parser("import", help="take in what an export as JSON wrote")
-    command.add_argument("file", metavar="FILE", help="- reads standard input")
-    command.set_defaults(command=import_file)
-
-
-def add_list_options(command: argparse.ArgumentParser, absent: dict[str, Any]) -> None:
-    """absent: the defaults. `list` has none of its own: they would overwrite those of `history`."""
-    none = argparse.SUPPRESS
-    command.add_argument(
-        "--json", action="store_true", default=absent.get("json", none), help="print JSON"
-    )
-    command.add_argument(
-        "--find",
-        metavar="TEXT",
-        default=absent.get("find", none),
-        help="only those with this in prompt, model or lanes",
-    )
-    command.add_argument(
-        "--limit",
-        type=positive,
-        metavar="N",
-        default=absent.get("limit", none),
-        help="at most so many; 20 unless told",
-    )
+app = new_app()
 
 
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
-    return int(text)
+@app.callback(invoke_without_command=True)
+def history_command(
+    context: typer.Context, as_json: AsJson = False, find: Find = "", limit: Limit = LIMIT
+) -> int:
+    """List, show, export, import or delete results. Without COMMAND: list them."""
+    if context.invoked_subcommand:
+        options = {"as_json": as_json, "find": find, "limit": limit}
+        context.default_map = {"list": options}  # so that `history --json list` prints JSON
+        return OK
+    log_to_file()
+    return list_entries(as_json, find, limit)
 
 
 @contextmanager
 def opened() -> Iterator[History]:
-    """The history; what a person should know of its file goes to stderr."""
-    found = History()
+    """The history; a damaged file is reported on stderr."""
+    store = History()
     try:
-        yield found
+        yield store
     finally:
-        if found.notice:
-            print(found.notice, file=sys.stderr)
+        print_notice(store.notice)
 
 
-def list_entries(options: argparse.Namespace) -> int:
+@app.command("list", cls=LoggedCommand)
+def list_entries(as_json: AsJson = False, find: Find = "", limit: Limit = LIMIT) -> int:
+    """List results, newest first."""
     with opened() as store:
-        found = store.find(options.find, limit=options.limit + 1)
-        more, found = len(found) > options.limit, found[: options.limit]
-    if options.json:
-        print_json([asdict(summary) for summary in found])
+        matches = store.find(find, limit=limit + 1)
+    shown = matches[:limit]
+    if as_json:
+        print_json([asdict(summary) for summary in shown])
         return OK
-    if not found:
-        nothing = "Nothing is found." if options.find else "The history is empty."
-        print(nothing, file=sys.stderr)
+    if not shown:
+        print("Nothing is found." if find else "The history is empty.", file=sys.stderr)
         return OK
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "when (UTC)", "what", "model", "mode", "lanes", "prompt"):
-        table.add_column(heading, overflow="fold")
-    for summary in found:
-        table.add_row(*(Text(one_line(text)) for text in list_row(summary)))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-    if more:
+    output = table("id", "when (UTC)", "what", "model", "mode", "lanes", "prompt")
+    for summary in shown:
+        output.add_row(*(Text(one_line(text)) for text in list_row(summary)))
+    print_table(output, width=200)
+    if len(matches) > limit:
         print("There are more; --limit N shows N of them.", file=sys.stderr)
     return OK
 
 
 def list_row(summary: Summary) -> list[str]:
+    """The cells of one result."""
     lanes = [
         f"{lane['lane']} {number(lane['decode_tps'], '.1f')} tok/s{summary.at(lane)}"
         if lane["status"] == "ok"
@@ -136,14 +130,16 @@ def list_row(summary: Summary) -> list[str]:
         for lane in summary.lanes
     ]
     when = summary.made_at[:19].replace("T", " ")
-    shown = summary.prompt[:60] + ("…" if len(summary.prompt) > 60 else "")
-    what = [str(summary.id), when, summary.kind, summary.model or "n/a", summary.mode or "n/a"]
-    return [*what, ", ".join(lanes), shown]
+    prompt = summary.prompt[:60] + ("…" if len(summary.prompt) > 60 else "")
+    cells = [str(summary.id), when, summary.kind, summary.model or NA, summary.mode or NA]
+    return [*cells, ", ".join(lanes), prompt]
 
 
-def show(options: argparse.Namespace) -> int:
+@app.command(cls=LoggedCommand)
+def show(entry_id: Id) -> int:
+    """Show one result with its answers."""
     with opened() as store:
-        entry = wanted(store, options.id)
+        entry = entry_of(store, entry_id)
     console = Console()
     console.print(Text(plain(history_line(entry))), soft_wrap=True)
     if entry.settings.get("prompt"):
@@ -160,127 +156,137 @@ def show(options: argparse.Namespace) -> int:
 
 
 def history_line(entry: Entry) -> str:
-    """ "run 12 · 2026-11-20T12:34:56.789Z · smollm2 · together, contended"."""
-    mode = f"{entry.mode}, contended" if entry.contended else entry.mode or "n/a"
-    return f"{entry.kind} {entry.id} · {entry.made_at} · {entry.model or 'n/a'} · {mode}"
+    """For example "run 12 · 2026-11-20T12:34:56.789Z · smollm2 · together, contended"."""
+    mode = f"{entry.mode}, contended" if entry.contended else entry.mode or NA
+    return f"{entry.kind} {entry.id} · {entry.made_at} · {entry.model or NA} · {mode}"
 
 
 def figures(row: dict[str, Any]) -> str:
-    """ "ok (stop) · 12 → 8 tokens · 41.2 tok/s · TTFT 35 ms"."""
+    """For example "ok (stop) · 12 → 8 tokens · 41.2 tok/s · TTFT 35 ms"."""
     reason = f" ({row['finish_reason']})" if row["finish_reason"] else ""
     return (
-        f"{row['status'] or 'n/a'}{reason} · {number(row['prompt_tokens'], '.0f')} → "
+        f"{row['status'] or NA}{reason} · {number(row['prompt_tokens'], '.0f')} → "
         f"{number(row['new_tokens'], '.0f')} tokens · {number(row['decode_tps'], '.1f')} tok/s · "
         f"TTFT {number(row['ttft_ms'], '.0f')} ms"
     )
 
 
-def agreement_text(found: Agreement) -> str:
-    """Agreement, not quality: which token is the first that differs."""
-    against = f"{found.lane} agrees with {found.reference}"
-    if found.leaves_at is None:
-        return f"{against} for all {found.compared} tokens compared."
+def agreement_text(lane: Agreement) -> str:
+    """How far two lanes gave the same tokens, which says nothing about quality."""
+    against = f"{lane.lane} agrees with {lane.reference}"
+    if lane.leaves_at is None:
+        return f"{against} for all {lane.compared} tokens compared."
     return (
-        f"{against} up to token {found.leaves_at}; "
-        f"{found.agreeing} of the first {found.counted} are the same."
+        f"{against} up to token {lane.leaves_at}; "
+        f"{lane.agreeing} of the first {lane.counted} are the same."
     )
 
 
-def delete(options: argparse.Namespace) -> int:
-    if options.all == bool(options.ids):
+@app.command(cls=LoggedCommand)
+def delete(ids: OptionalIds = None, everything: All = False, confirmed: Yes = False) -> int:
+    """Delete some results, or all."""
+    if everything == bool(ids):
         raise BadInput("Say what to delete.", "Give ids, or --all with --yes.")
     with opened() as store:
-        if not options.all:
-            for id in options.ids:
-                if not store.delete(id):
-                    raise unknown(id)
-                print(f"{id} is deleted.")
-            return OK
-        if not options.yes:
+        for entry_id in ids or []:
+            if not store.delete(entry_id):
+                raise unknown(entry_id)
+            print(f"{entry_id} is deleted.")
+        if everything and not confirmed:
             raise BadInput(
                 f"This deletes all {store.count()} of the history.", "Add --yes to do it."
             )
-        print(f"{store.delete_all()} deleted; the history is empty.")
+        if everything:
+            print(f"{store.delete_all()} deleted; the history is empty.")
     return OK
 
 
-def export(options: argparse.Namespace) -> int:
+@app.command(cls=LoggedCommand)
+def export(
+    ids: Ids, form: Format = "json", chart: ChartName = None, output: Output = STDOUT
+) -> int:
+    """Write results as JSON, CSV, a Markdown table or a PNG."""
     with opened() as store:
-        entries = [wanted(store, id) for id in options.ids]
-    to_stdout = options.output == "-"
-    if options.format == PNG:
-        if to_stdout and sys.stdout.isatty():
-            raise BadInput("A terminal shows no picture.", "Name a file with --output.")
-        data = picture(entries, options.chart)
-    elif options.chart:
+        entries = [entry_of(store, entry_id) for entry_id in ids]
+    to_stdout = output == STDOUT
+    if form == PNG and to_stdout and sys.stdout.isatty():
+        raise BadInput("A terminal shows no picture.", "Name a file with --output.")
+    if form != PNG and chart:
         raise BadInput("Only a PNG shows a chart.", "Add --format png, or leave out --chart.")
+    if form == PNG:
+        data = picture(entries, chart)
     else:
-        # Without the mark at its beginning Excel takes a CSV file for the system's old code page.
-        marked = options.format == "csv" and not to_stdout
-        text = FORMATS[options.format](entries)
-        data = text.encode("utf-8-sig" if marked else "utf-8", "replace")
+        # Without a byte order mark Excel reads a CSV file in the system's old code page.
+        encoding = "utf-8-sig" if form == "csv" and not to_stdout else "utf-8"
+        data = FORMATS[form](entries).encode(encoding, "replace")
     if to_stdout:
         # As bytes: on Windows, text would get a second CR at the end of each line of CSV.
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return OK
     try:
-        Path(options.output).write_bytes(data)
+        Path(output).write_bytes(data)
     except OSError as error:
         raise BadInput(
-            f"{options.output} cannot be written: {error.strerror}.",
+            f"{output} cannot be written: {error.strerror}.",
             "Choose a file in a folder that you can write to.",
         ) from error
     return OK
 
 
 def picture(entries: list[Entry], chart: str | None) -> bytes:
-    """A PNG; unless told which, that of latencies, of tokens/s, or of two what sharing costs."""
+    """A PNG of one result (default: latencies of a benchmark, speeds of a run), or of sharing."""
     if len(entries) == 1:
         [entry] = entries
-        usual = charts.LATENCY if entry.kind == history.BENCH else charts.SPEED
-        return charts.png(entry.result, chart or usual)
+        default = charts.LATENCY if entry.kind == history.BENCH else charts.SPEED
+        return charts.png(entry.result, chart or default)
     if len(entries) == 2 and chart in (None, charts.SHARING):
-        first, second = entries
-        return charts.png(first.result, charts.SHARING, other=second.result)
+        one, other = entries
+        return charts.png(one.result, charts.SHARING, other=other.result)
     raise BadInput(
-        f"One picture shows one of the history, or two with --chart {charts.SHARING}.",
+        f"A picture shows one result, or two with --chart {charts.SHARING}.",
         "Export them one by one.",
     )
 
 
-def import_file(options: argparse.Namespace) -> int:
+@app.command("import", cls=LoggedCommand)
+def import_file(file: ImportFile) -> int:
+    """Add the results of a JSON export to the history."""
     try:
-        here = options.file == "-"
-        data = sys.stdin.buffer.read() if here else Path(options.file).read_bytes()
+        data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
     except OSError as error:
         raise BadInput(
-            f"{options.file} cannot be read: {error.strerror}.", "Name a file of JSON."
+            f"{file} cannot be read: {error.strerror}.", "Name a file of JSON."
         ) from error
-    # PowerShell's `>` writes UTF-16; a mark at the beginning tells.
+    # PowerShell's `>` writes UTF-16, which the byte order mark reveals.
     entries = history.import_json(data.decode(json.detect_encoding(data), "replace"))
     with opened() as store:
         for entry in entries:
-            id = store.add(entry.kind, entry.settings, entry.result, entry.gauges, entry.made_at)
-            print(f"Imported as {id}.")
+            added = store.add(entry.kind, entry.settings, entry.result, entry.gauges, entry.made_at)
+            print(f"Imported as {added}.")
     return OK
 
 
-def wanted(store: History, id: int) -> Entry:
-    entry = store.get(id)
+def entry_of(store: History, entry_id: int) -> Entry:
+    entry = store.get(entry_id)
     if entry is None:
-        raise unknown(id)
+        raise unknown(entry_id)
     return entry
 
 
-def unknown(id: int) -> PlaygroundError:
-    return BadInput(f"There is no {id} in the history.", LIST_THEM)
+def unknown(entry_id: int) -> PlaygroundError:
+    return BadInput(
+        f"There is no {entry_id} in the history.", "`python -m playground history` lists its IDs."
+    )
 
 
 def plain(text: str) -> str:
-    """What an import says must not steer the terminal: no control signs but line breaks."""
-    return "".join(sign if sign in "\n\t" or sign.isprintable() else " " for sign in text)
+    """Without control characters, so that an imported text cannot control the terminal."""
+    return "".join(char if char in "\n\t" or char.isprintable() else " " for char in text)
 
 
 def one_line(text: str) -> str:
     return " ".join(plain(text).split())
+
+
+commands = typer.main.get_command(app)

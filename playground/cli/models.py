@@ -2,70 +2,48 @@
 
 from __future__ import annotations
 
-import argparse
-import signal
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 from rich.text import Text
 
 from playground import models
-from playground.cli.options import (
-    FAILED,
-    INTERRUPTED,
-    OK,
-    add_lanes,
-    add_model,
-    chosen_lanes,
-    print_json,
-)
-from playground.cli.progress import Progress
+from playground.cli.command import FAILED, INTERRUPTED, OK, ctrl_c
+from playground.cli.lanes import chosen_lanes
+from playground.cli.options import AsJson, Lanes, Model
+from playground.cli.output import print_json, print_table, table
+from playground.cli.progress import PreparationProgress
 from playground.errors import PlaygroundError
 from playground.formatting import file_size
 from playground.lanes.lane import Lane
 from playground.models.space import hub_cache
 from playground.paths import home
 
+UNEXPLAINED_BYTES = 1_000_000  # more than manifests and lock files take
 
-def add_commands(commands: Any) -> None:
-    """To the parser of `python -m playground`."""
-    command = commands.add_parser("prepare", help="fetch and convert a model for its lanes")
-    add_model(command)
-    add_lanes(command)
-    command.set_defaults(command=prepare)
-
-    command = commands.add_parser("models", help="list the models that are there, and their size")
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.set_defaults(command=list_models)
-
-    command = commands.add_parser("remove", help="remove what was made of a model")
-    command.add_argument("model", metavar="MODEL", help="as `models` calls it")
-    command.add_argument(
-        "--cache",
-        action="store_true",
-        help="also from the Hugging Face cache, which other programs share",
-    )
-    command.set_defaults(command=remove)
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Its name in the list of `models`.")
+]
+Cache = Annotated[
+    bool,
+    typer.Option("--cache", help="Delete it from the Hugging Face cache, which is shared, too."),
+]
 
 
-def prepare(options: argparse.Namespace) -> int:
-    """Make what the lanes read; every lane is tried, the first failure decides the exit code."""
-    model, failed = models.check(options.model), False
-    lanes = [lane for lane in chosen_lanes(options) if lane.needs_model]
-    with ctrl_c() as cancel, Progress() as progress:
+def prepare(model: Model = models.DEFAULT_MODEL, lanes: Lanes = "") -> int:
+    """Every lane is tried; the exit code tells of any failure."""
+    model, failed = models.check(model), False
+    targets = [lane for lane in chosen_lanes(lanes) if lane.needs_model]
+    with ctrl_c() as cancel, PreparationProgress() as progress:
         try:
-            needs = models.needs(model, [(lane.format, lane.precision) for lane in lanes], cancel)
+            needs = models.needs(model, [(lane.format, lane.precision) for lane in targets], cancel)
             progress.say("\n  ".join([needs.sentence(), *needs.steps]))
             needs.check()
-            for lane in lanes:
+            for lane in targets:
                 failed |= not prepare_lane(model, lane, progress, cancel)
         except models.Cancelled as cancelled:
             progress.say(str(cancelled))
@@ -73,8 +51,10 @@ def prepare(options: argparse.Namespace) -> int:
     return FAILED if failed else OK
 
 
-def prepare_lane(model: str, lane: Lane, progress: Progress, cancel: threading.Event) -> bool:
-    """Says what was made of it, and whose work that is; or what was wrong."""
+def prepare_lane(
+    model: str, lane: Lane, progress: PreparationProgress, cancel: threading.Event
+) -> bool:
+    """Whether it succeeded; prints the folder and how the weights were quantised, or the error."""
     what = (model, lane.format, lane.precision)
     try:
         folder = models.prepare(*what, partial(progress.show, lane), cancel)
@@ -90,62 +70,50 @@ def prepare_lane(model: str, lane: Lane, progress: Progress, cancel: threading.E
     return True
 
 
-@contextmanager
-def ctrl_c() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that what is under way ends where nothing is half-made."""
-    cancel = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda number, frame: cancel.set())
-    try:
-        yield cancel
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def list_models(options: argparse.Namespace) -> int:
-    items = models.inventory()
-    if options.json:
-        print_json([as_json(item) for item in items])
+def list_models(as_json: AsJson = False) -> int:
+    inventory = models.inventory()
+    if as_json:
+        print_json([json_of(model) for model in inventory])
         return OK
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "format", "size", "weights", "where"):
-        table.add_column(heading, overflow="fold", justify="right" if heading == "size" else "left")
-    for item in items:
-        for row in rows(item):
-            table.add_row(*map(Text, row))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-    print(f"{file_size(sum(item.bytes for item in items))} in {home() / 'models'}")
+    output = table("model", "format", "size", "weights", "folder")
+    output.columns[2].justify = "right"
+    for model in inventory:
+        for row in rows(model):
+            output.add_row(*map(Text, row))
+    print_table(output, width=200)
+    print(f"{file_size(sum(model.bytes for model in inventory))} in {home() / 'models'}")
     return OK
 
 
-def as_json(item: models.StoredModel) -> dict[str, Any]:
-    parts = [{**asdict(part), "folder": str(part.folder)} for part in item.parts]
-    return {**asdict(item), "parts": parts}
+def json_of(model: models.StoredModel) -> dict[str, object]:
+    parts = [{**asdict(part), "folder": str(part.folder)} for part in model.parts]
+    return {**asdict(model), "parts": parts}
 
 
-def rows(item: models.StoredModel) -> list[list[str]]:
-    """One for each part, and one for what no part accounts for."""
-    found = [
+def rows(model: models.StoredModel) -> list[list[str]]:
+    """One row for each prepared format, and one for files that belong to none of them."""
+    table_rows = [
         [
-            item.model,
+            model.model,
             f"{part.format} {part.precision}",
             file_size(part.bytes),
             part.recipe,
-            f"{part.folder}" + (", not ours" if part.elsewhere else ""),
+            f"{part.folder}" + (", your own" if part.elsewhere else ""),
         ]
-        for part in item.parts
+        for part in model.parts
     ]
-    rest = item.bytes - sum(part.bytes for part in item.parts if not part.elsewhere)
-    if rest > 1_000_000:  # more than manifests
-        found.append([item.model, "", file_size(rest), "not finished, or damaged", ""])
-    return found or [[item.model, "", "", "not prepared", ""]]
+    rest = model.bytes - sum(part.bytes for part in model.parts if not part.elsewhere)
+    if rest > UNEXPLAINED_BYTES:
+        table_rows.append([model.model, "", file_size(rest), "not finished, or damaged", ""])
+    return table_rows or [[model.model, "", "", "not prepared", ""]]
 
 
-def remove(options: argparse.Namespace) -> int:
-    item = models.item_of(options.model)
-    freed = models.remove(options.model, cache=options.cache)
-    print(f"{item.title} is removed: {file_size(freed)} freed.")
-    shared = {part.folder: part.bytes for part in item.parts if is_shared(part.folder)}
-    if shared and not options.cache:
+def remove(model: ModelName, cache: Cache = False) -> int:
+    stored = models.item_of(model)
+    freed = models.remove(model, cache=cache)
+    print(f"{stored.title} is removed: {file_size(freed)} freed.")
+    shared = {part.folder: part.bytes for part in stored.parts if in_hub_cache(part.folder)}
+    if shared and not cache:
         print(
             f"{file_size(sum(shared.values()))} of it stays in the Hugging Face cache, which "
             "other programs share; --cache removes that, too."
@@ -153,5 +121,5 @@ def remove(options: argparse.Namespace) -> int:
     return OK
 
 
-def is_shared(folder: Path) -> bool:
+def in_hub_cache(folder: Path) -> bool:
     return folder.is_relative_to(hub_cache().absolute())

@@ -1,8 +1,7 @@
-"""What a run looks like in a terminal: stages on stderr, answers on stdout."""
+"""A run in a terminal: progress on stderr, answers on stdout."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,49 +9,17 @@ from rich.columns import Columns
 from rich.console import Console
 from rich.live import Live
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from playground.arena import STATES_HZ, Run
+from playground.cli.output import STYLES
+from playground.cli.progress import StageLines, stage_text
 from playground.formatting import device_proof, number
-from playground.lanes.lane import Lane
-from playground.models import Stage
 from playground.runs.lane_run import LaneRun
-
-STYLES = {"ok": "green", "error": "red", "unavailable": "yellow", "stopped": "yellow"}
-
-
-def use_utf8() -> None:
-    """A Windows pipe speaks cp1252 unless told, and the first 你好 would end the program."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
-
-
-class StageLines:
-    """Prints a stage to stderr when it changes: each new thing, and each 10 % of it."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[str, int | str]] = {}
-
-    def show(self, lane: Lane, stage: Stage) -> None:
-        step = stage.detail if stage.fraction is None else int(stage.fraction * 10)
-        if stage.name in ("idle", "ready", "failed"):
-            return
-        if self._last.get(lane.name) != (stage.name, step):
-            self._last[lane.name] = stage.name, step
-            print(f"{lane.name}: {stage_text(stage)}", file=sys.stderr, flush=True)
-
-
-def stage_text(stage: Stage) -> str:
-    """ "fetch 40 % · SmolLM2, 37 of 93 MB"."""
-    percent = "" if stage.fraction is None else f" {stage.fraction:.0%}".replace("%", " %")
-    what = "wait for" if stage.name == "wait" else f"{stage.name}{percent} ·"
-    return f"{what} {stage.detail}" if stage.detail else f"{stage.name}{percent}"
 
 
 def wait_for(run: Run) -> dict[str, Any]:
-    """The final result; what is being prepared meanwhile goes to stderr."""
+    """The final result; prints how the lanes are prepared meanwhile. Raises what ended the run."""
     lines = StageLines()
     for _ in ticks(run):
         for lane_run in run.lanes.values():
@@ -63,7 +30,7 @@ def wait_for(run: Run) -> dict[str, Any]:
 
 
 def stream(run: Run) -> dict[str, Any]:
-    """Show the answers as they grow where stdout is a terminal, else when all have ended."""
+    """Show the answers while they grow if stdout is a terminal, otherwise when all are complete."""
     console = Console()
     if console.is_terminal:
         with Live(console=console, refresh_per_second=STATES_HZ, transient=True) as live:
@@ -76,7 +43,7 @@ def stream(run: Run) -> dict[str, Any]:
 
 
 def ticks(run: Run) -> Iterator[None]:
-    """Until the run is done, 8 times a second; Ctrl-C stops the run first."""
+    """Yields STATES_HZ times a second until the run is done; stops the run on Ctrl-C."""
     try:
         while not run.done.is_set():
             yield
@@ -88,11 +55,12 @@ def ticks(run: Run) -> Iterator[None]:
 
 
 def panels(run: Run) -> Columns:
-    """The lanes side by side, each with the end of its answer."""
+    """The lanes side by side."""
     return Columns([panel(lane_run) for lane_run in run.lanes.values()], equal=True, expand=True)
 
 
 def panel(run: LaneRun) -> Panel:
+    """The last lines of a lane's answer, above its figures."""
     text = run.view()["text"] or stage_text(run.host.stage)
     return Panel(
         Text("\n".join(text.splitlines()[-12:])),
@@ -103,12 +71,12 @@ def panel(run: LaneRun) -> Panel:
 
 
 def print_answer(console: Console, run: LaneRun) -> None:
-    """One lane's answer, or what was wrong and what to do."""
+    """Print one lane's figures and its answer or error."""
     view = run.view()
     console.print(Text(f"── {run.lane.name} ", style="bold"), end="")
     console.print(Text(figures_text(run), style=STYLES.get(view["status"], "")))
-    if told := device_proof(view):
-        console.print(Text(told, style="dim"))
+    if proof := device_proof(view):
+        console.print(Text(proof, style="dim"))
     if view["text"]:
         console.print(Text(view["text"]), soft_wrap=True)  # no line breaks the model never wrote
     if view["error"]:
@@ -117,21 +85,10 @@ def print_answer(console: Console, run: LaneRun) -> None:
 
 
 def figures_text(run: LaneRun) -> str:
-    """ "ok (stop) · 8 tokens · 41.2 tok/s · TTFT 35 ms"."""
+    """For example "ok (stop) · 8 tokens · 41.2 tok/s · TTFT 35 ms"."""
     view = run.view()
     reason = f" ({view['finish_reason']})" if view["finish_reason"] else ""
     return (
         f"{view['status']}{reason} · {view['new_tokens']} tokens · "
         f"{number(view['tps'], '.1f')} tok/s · TTFT {number(view['ttft_ms'], '.0f')} ms"
     )
-
-
-def print_lanes(rows: list[dict[str, Any]]) -> None:
-    """The table of `lanes`."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("lane", "model", "status", "why · what to do"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        why = " · ".join(filter(None, [row["reason"], row["fix"]]))
-        table.add_row(Text(row["lane"]), Text(row["model"]), row["status"], Text(why))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)

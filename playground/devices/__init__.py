@@ -6,7 +6,7 @@ The engines are asked in child processes: this package imports none of them.
 from __future__ import annotations
 
 from playground.devices.hardware import hardware
-from playground.devices.probing import forget, found, known, torch_build
+from playground.devices.probing import discover, discovered, forget, torch_build
 from playground.devices.reasons import why_not
 from playground.devices.records import Device, Discovery, Hardware
 
@@ -14,10 +14,10 @@ __all__ = [
     "Device",
     "Discovery",
     "Hardware",
+    "discover",
+    "discovered",
     "forget",
-    "found",
     "hardware",
-    "known",
     "torch_build",
     "why_not",
 ]

@@ -29,7 +29,7 @@ PROBE = Path(__file__).with_name("probe.py")
 
 log = logging.getLogger(__name__)
 _guard = threading.Lock()
-_found: Discovery | None = None
+_discovery: Discovery | None = None
 
 
 @dataclass(frozen=True)
@@ -55,25 +55,25 @@ class Answer:
         return tuple(_device(line) for line in self.lines if "name" in line)
 
 
-def found() -> Discovery:
-    """What the engines find. Blocks until it is known, a second or a few for the first caller."""
-    global _found
+def discover() -> Discovery:
+    """The devices that the engines find. The first call waits for the engines, some seconds."""
+    global _discovery
     with _guard:
-        if _found is None:
-            _found = look(probes())
-        return _found
+        if _discovery is None:
+            _discovery = look(probes())
+        return _discovery
 
 
-def known() -> Discovery | None:
-    """What `found` told, without waiting for it."""
-    return _found
+def discovered() -> Discovery | None:
+    """The result of `discover`, or None while there is none; never waits."""
+    return _discovery
 
 
 def forget() -> None:
-    """Let the next `found` ask anew: something was installed."""
-    global _found
+    """Make the next `discover` ask the engines again: something was installed."""
+    global _discovery
     with _guard:
-        _found = None
+        _discovery = None
 
 
 def probes() -> dict[str, DeviceQuery]:

@@ -24,8 +24,8 @@ TORCH = "https://pytorch.org/get-started/locally/"
 
 def why_not(device: str) -> Reason:
     """Why this machine cannot use "GPU", "GPU.1", "NPU", "NPU-LIBRARY" (the NPU library's NPU),
-    "DML", "CUDA" or "XPU", and what to do about it. Waits for `found`."""
-    return explain(device, probing.found(), hardware(), probing.torch_build(), sys.platform)
+    "DML", "CUDA" or "XPU", and what to do about it. Waits for `discover`."""
+    return explain(device, probing.discover(), hardware(), probing.torch_build(), sys.platform)
 
 
 def explain(

@@ -33,9 +33,9 @@ def report() -> dict[str, Section]:
     """All sections by name; one that fails holds only the kind of its error."""
     sections: dict[str, Callable[[], Section]] = {
         "program": lambda: machine.program(ROOT),
-        "machine": lambda: machine.machine(),
+        "machine": machine.machine,
         "hardware": lambda: [asdict(device) for device in devices.hardware()],
-        "devices": lambda: list(device_rows(devices.found())),
+        "devices": lambda: list(device_rows(devices.discover())),
         "gauges": lambda: list(summary.rows(summary.measure(GAUGES_S))),
         "lanes": lane_rows,
         "model": default_model,

@@ -120,7 +120,7 @@ def is_pace(precision: str) -> bool:
 def every_lane() -> list[Lane]:
     """Every lane of the registry, on each device that this machine has of a kind, or on a first
     one that it lacks. Waits for the devices to be known."""
-    found = devices.found()
+    found = devices.discover()
     return [
         Lane(backend, device, precision)
         for backend, engine in ENGINES.items()
@@ -144,7 +144,7 @@ def gauge_key(lane: Lane) -> str:
     """What the gauges know its GPU by, as far as the engine tells; "" otherwise."""
     if lane.kind not in NUMBERED:
         return ""
-    found = devices.known()
+    found = devices.discovered()
     if found is None:
         return ""
     listed = found.dml if lane.kind == "DML" else found.openvino
@@ -155,7 +155,7 @@ def gauge_key(lane: Lane) -> str:
 def default_lanes() -> list[Lane]:
     """What a first start shows: of each installed engine its lane on the best device that this
     machine has, or the fake one. Waits for the devices to be known."""
-    found, chosen = devices.found(), []
+    found, chosen = devices.discover(), []
     for backend, engine in ENGINES.items():
         if backend == "fake" or not installed(engine):
             continue
@@ -191,7 +191,7 @@ def missing_device(lane: Lane) -> tuple[str, str] | None:
     """Why this machine cannot run the lane whatever is installed, and what to do."""
     if lane.runs_on_cpu and lane.backend != "npu-library":
         return None
-    found = devices.found()
+    found = devices.discover()
     if lane.backend == "npu-library" and lane.kind == "CPU":
         if found.npu_library:
             return (

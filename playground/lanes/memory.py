@@ -97,7 +97,7 @@ def takes(lane: Lane) -> MemoryModel | None:
 def shares_memory(lane: Lane) -> bool:
     """Whether its device has no memory of its own to speak of: by what is told of it (DirectML), or
     else by its name, in which OpenVINO says "(dGPU)"."""
-    found = devices.found()
+    found = devices.discover()
     there = {each.name: each for each in (*found.openvino, *found.dml)}
     device = there.get(lane.device if lane.device != "DML" else "DML.0")
     if device is not None and device.own_memory_mb is not None:

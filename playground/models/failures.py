@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from playground.errors import PreparationError
 from playground.formatting import file_size
 from playground.models.children import Ended
+from playground.models.gguf import errors as gguf_errors
 
 _FULL = re.compile(
     r"No space left on device|Errno 28|os error 28|os error 112|WinError 112"
@@ -24,13 +27,16 @@ _MEMORY = re.compile(
 _MISSING = re.compile(r"No module named '([\w.]+)'")
 _KILLED = (-9, 137)
 _ANOTHER = "Give the model's Hugging Face folder or id instead, or choose another model."
-_GGUF = {  # how the last line of from_gguf.py begins, and what to do then
-    "Unknown tokenizer in the GGUF file": _ANOTHER,
-    "Unknown architecture in the GGUF file": _ANOTHER,
-    "Not understood in the GGUF file": _ANOTHER,
-    "Only a part of a GGUF file": "Join the parts with llama-gguf-split --merge first.",
-    "Damaged or incomplete GGUF file": "Download the file again.",
-    "No GGUF file": "Give a file in the GGUF format.",
+_GGUF: dict[gguf_errors.Code, tuple[str, str]] = {  # what is wrong, and what to do about it
+    "not-gguf": ("{} is not a GGUF file.", "Give a file in the GGUF format."),
+    "damaged": ("The GGUF file {} is damaged or incomplete.", "Download the file again."),
+    "split-file": (
+        "This GGUF file holds only a part of the model: {}.",
+        "Join the parts with llama-gguf-split --merge first.",
+    ),
+    "unknown-architecture": ("The GGUF file's architecture is not supported: {}.", _ANOTHER),
+    "unknown-tokenizer": ("The GGUF file's tokenizer is not supported: {}.", _ANOTHER),
+    "unsupported": ("The GGUF file contains something that is not supported: {}.", _ANOTHER),
 }
 
 
@@ -50,11 +56,12 @@ def check_space(folder: Path, needed: int, what: str) -> None:
 
 
 def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) -> PreparationError:
-    """What a child's last words mean."""
+    """The error that a child reported as JSON, or else what its last lines suggest."""
     for line in reversed(ended.lines):
-        for beginning, fix in _GGUF.items():
-            if line.startswith(beginning):
-                return PreparationError(line, fix)
+        with suppress(ValueError, TypeError, KeyError):  # any other line
+            report = json.loads(line)
+            message, fix = _GGUF[report["error"]]
+            return PreparationError(message.format(report["detail"]), fix)
     short = free_bytes(folder) < needed
     if _FULL.search(ended.text) or (short and "iostream error" in ended.text):  # OpenVINO's words
         return disk_full(folder, needed, what)

@@ -1,0 +1,1 @@
+"""The Gradio page: a folder for each tab, and what all tabs share."""

@@ -1,26 +1,73 @@
-"""Components of our own: markup, script, and a JSON value that is shown as text."""
+"""Components with markup and a script of their own, and what the events of all tabs share."""
 
 from __future__ import annotations
 
+import base64
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import gradio as gr
+from gradio.blocks import Block
 
 STATIC = Path(__file__).parent / "static"
 
+# Handlers return new values by component; a component that is left out stays as it is.
+Updates = dict[Block, Any]
+# What a handler gets whose inputs are a set: each component's value.
+Inputs = Mapping[Block, Any]
 
-def html(name: str, value: Any, elem_id: str | None = None) -> gr.HTML:
-    """A component of its own markup and script, which shows a JSON value."""
+
+class EventOptions(TypedDict):
+    """Options of an event that answers at once."""
+
+    queue: bool
+    show_progress: Literal["hidden"]
+    api_visibility: Literal["private"]
+
+
+QUIET: EventOptions = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+def html(name: str, value: Mapping[str, object] | None = None, elem_id: str = "") -> gr.HTML:
+    """The component of static/`name`/, which shows a JSON value as text."""
     return gr.HTML(
         value,
         html_template=read(f"{name}/{name}.html"),
         js_on_load=read("dom.js") + read(f"{name}/{name}.js"),
         apply_default_css=False,
-        elem_id=elem_id,
+        elem_id=elem_id or None,
         elem_classes=f"{name}-host",
     )
 
 
 def read(name: str) -> str:
+    """A file of the static folder."""
     return (STATIC / name).read_text(encoding="utf-8")
+
+
+def event_data(event: gr.EventData) -> dict[str, object]:
+    """What a script sent with its event; an empty dictionary for anything else."""
+    return event._data if isinstance(event._data, dict) else {}
+
+
+class FileValue(TypedDict):
+    """What file.js hands to the browser as a download. data: in base64."""
+
+    number: int
+    name: str
+    data: str
+
+
+_numbers = itertools.count(1)
+
+
+def download(name: str, content: bytes) -> FileValue:
+    """A file for the owner's browser to save.
+
+    Not gr.DownloadButton: its copy on disk would outlive the deletion of a run, and anyone who
+    knows its address could fetch it. The number makes the same file twice a new value.
+    """
+    data = base64.b64encode(content).decode("ascii")
+    return {"number": next(_numbers), "name": name, "data": data}

@@ -1,4 +1,4 @@
-"""Work that goes on whoever watches: models being prepared, a library being set up."""
+"""Background work that does not depend on who watches: preparing models, setting up a library."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from playground import devices, models
 from playground.errors import BadInput, PlaygroundError
 from playground.lanes.lane import Lane
 from playground.models import Stage
-from playground.page.compare import view
-from playground.paths import home
+from playground.page.labels import STATES, lane_label
+from playground.paths import ROOT, home
 from playground.workers.liveness import kill_tree
-from playground.workers.process import ROOT
 
-IDLE, WORKING, DONE, FAILED, CANCELLED = "idle", "working", "done", "failed", "cancelled"
-UNEXPECTED = "It failed: {!r}. Details are in the log."
-ENDS = {
+IDLE, WAITING, WORKING = "idle", "waiting", "working"
+DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+UNEXPECTED = "Unexpected error: {!r}. Details are in the log."
+ENDINGS = {
     DONE: "Choose it on the Compare tab.",
     FAILED: "",
     CANCELLED: models.Cancelled().message,
@@ -32,22 +32,43 @@ ENDS = {
 log = logging.getLogger(__name__)
 
 
+class JobItem(TypedDict):
+    """One line of a job: what it is for, how it goes, what went wrong."""
+
+    text: str
+    state: str
+    label: str
+    note: str
+
+
+class JobValue(TypedDict):
+    """What job.js shows. label: in place of the state; cancel: whether there is a button for it."""
+
+    state: str
+    title: str
+    label: str
+    detail: str
+    fraction: float | None
+    items: list[JobItem]
+    cancel: bool
+
+
 class Job:
     """One piece of work at a time, in a thread of its own; every visitor sees the same."""
 
     def __init__(self) -> None:
         self.state = IDLE
         self.title = self.detail = ""
-        self.ends = 0  # how often one has ended: what is there may have changed
+        self.ends = 0  # how many have ended: models and devices may have changed with each
         self.cancelled = threading.Event()
         self._guard = threading.Lock()
 
     @contextlib.contextmanager
     def beginning(self, title: str) -> Iterator[None]:
-        """Inside, say what is to be done; then it starts. Raises BadInput while it is under way."""
+        """Set the work up inside, then it starts. Raises BadInput while another is under way."""
         with self._guard:
             if self.state == WORKING:
-                raise BadInput(f"{self.title} is under way.", "Wait for it, or cancel it.")
+                raise BadInput(f"{self.title} is in progress.", "Wait for it, or cancel it.")
             yield
             self.title, self.detail = title, ""
             self.cancelled.clear()
@@ -55,6 +76,7 @@ class Job:
         threading.Thread(target=self._run, name=title, daemon=True).start()
 
     def cancel(self) -> None:
+        """Ask the work to end; it ends a little later."""
         self.cancelled.set()
 
     def _run(self) -> None:
@@ -67,12 +89,11 @@ class Job:
         self.ends += 1
 
     def work(self) -> str:
-        """Do it; DONE, FAILED or CANCELLED."""
+        """Do it; returns DONE, FAILED or CANCELLED."""
         raise NotImplementedError
 
-    def view(self, owner: bool) -> dict[str, Any]:
-        """What the page shows of it, as text and numbers; owner: whoever may cancel it, and read
-        what names folders of this machine."""
+    def view(self, owner: bool) -> JobValue:
+        """What the page shows of it. owner: may cancel it, and see details with local paths."""
         working = self.state == WORKING
         return {
             "state": self.state,
@@ -87,17 +108,17 @@ class Job:
 
 @dataclass
 class JobStep:
-    """What one or several lanes read of a model."""
+    """One format of a model to prepare, for one or several lanes."""
 
     format: str
     precision: str
     lanes: str
-    state: str = "waiting"
+    state: str = WAITING
     note: str = ""
 
 
 class PreparationJob(Job):
-    """A model being made for some lanes, one after another."""
+    """Prepares a model for some lanes, one format after another."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,26 +127,27 @@ class PreparationJob(Job):
         self._stage: Stage | None = None
 
     def start(self, model: str, chosen: Sequence[Lane]) -> None:
-        """Raises BadInput while another is under way."""
+        """Raises BadInput while another preparation is under way."""
         steps, title = plan(chosen), models.title(model)
         with self.beginning(f"Preparing {title}"):
             self.model, self._steps, self._stage = model, steps, None
 
     def work(self) -> str:
+        """Carry on after a failed step; the job fails if one of its steps did."""
         for step in self._steps:
             self._stage = None
             step.state = WORKING
-            step.state, step.note = self._make(step)
+            step.state, step.note = self._prepare(step)
         self._stage = None
         states = {step.state for step in self._steps}
-        state = next((each for each in (CANCELLED, FAILED) if each in states), DONE)
-        self.detail = ENDS[state]
-        return state
+        outcome = next((state for state in (CANCELLED, FAILED) if state in states), DONE)
+        self.detail = ENDINGS[outcome]
+        return outcome
 
-    def _make(self, step: JobStep) -> tuple[str, str]:
-        what = (self.model, step.format, step.precision)
+    def _prepare(self, step: JobStep) -> tuple[str, str]:
+        target = (self.model, step.format, step.precision)
         try:
-            models.prepare(*what, self._report, self.cancelled)
+            models.prepare(*target, self._report, self.cancelled)
             return DONE, ""
         except models.Cancelled:
             return CANCELLED, ""
@@ -135,31 +157,36 @@ class PreparationJob(Job):
     def _report(self, stage: Stage) -> None:
         self._stage = stage
 
-    def view(self, owner: bool) -> dict[str, Any]:
-        stage = self._stage
-        shown = super().view(owner)
+    def view(self, owner: bool) -> JobValue:
+        """With the current stage, and a line for each step."""
+        stage, value = self._stage, super().view(owner)
         if stage:
-            shown["label"] = shown["label"] or view.STATES[stage.name]
-            shown["detail"] = f"for {stage.detail}" if stage.name == "wait" else stage.detail
-            shown["fraction"] = stage.fraction
-        shown["items"] = [
-            {"text": step.lanes, "state": step.state, "note": step.note if owner else ""}
+            value["label"] = value["label"] or STATES[stage.name]
+            value["detail"] = f"for {stage.detail}" if stage.name == "wait" else stage.detail
+            value["fraction"] = stage.fraction
+        value["items"] = [
+            {
+                "text": step.lanes,
+                "state": step.state,
+                "label": step.state,
+                "note": step.note if owner else "",
+            }
             for step in self._steps
         ]
-        return shown
+        return value
 
 
 def plan(chosen: Sequence[Lane]) -> list[JobStep]:
-    """What the lanes read, each once, in their order."""
-    wanted: dict[tuple[str, str], list[str]] = {}
+    """A step for each format that the lanes need, in their order."""
+    names: dict[tuple[str, str], list[str]] = {}
     for lane in chosen:
         if lane.needs_model:
-            wanted.setdefault((lane.format, lane.precision), []).append(view.label(lane))
-    return [JobStep(*what, " and ".join(names)) for what, names in wanted.items()]
+            names.setdefault((lane.format, lane.precision), []).append(lane_label(lane))
+    return [JobStep(*key, " and ".join(labels)) for key, labels in names.items()]
 
 
 class SetupJob(Job):
-    """`python run.py setup npu` in a child; its last line is what is shown meanwhile."""
+    """`python run.py setup npu` in a child process; the page shows the last line of its output."""
 
     def __init__(self, command: Sequence[str] = (str(ROOT / "run.py"), "setup", "npu")) -> None:
         super().__init__()
@@ -172,13 +199,15 @@ class SetupJob(Job):
             self._child = None
 
     def cancel(self) -> None:
+        """End the child process and its children."""
         super().cancel()
         if self._child is not None:
             kill_tree(self._child.pid)
 
     def work(self) -> str:
+        """Run the command, log its output, then have the devices probed again."""
         path = home() / "logs" / "setup-npu.log"
-        with path.open("w", encoding="utf-8") as file, self._started() as child:
+        with path.open("w", encoding="utf-8") as file, self._spawn() as child:
             self._child = child
             if self.cancelled.is_set():  # before there was a child to end
                 self.cancel()
@@ -188,17 +217,17 @@ class SetupJob(Job):
                 self.detail = line.strip() or self.detail
         self._child = None
         if self.cancelled.is_set():
-            self.detail = "It was cancelled."
+            self.detail = "Cancelled."
             return CANCELLED
         if child.returncode != 0:
-            self.detail = f"{self.detail} The whole output is in {path}.".strip()
+            self.detail = f"{self.detail} The full output is in {path}.".strip()
             return FAILED
         devices.forget()
-        with contextlib.suppress(Exception):  # the Machine tab says what is wrong with it
-            devices.found()
+        with contextlib.suppress(Exception):  # the Machine tab reports what is wrong
+            devices.discover()
         return DONE
 
-    def _started(self) -> subprocess.Popen[str]:
+    def _spawn(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self._command,
             cwd=ROOT,

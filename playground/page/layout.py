@@ -1,153 +1,173 @@
-"""The page: gauges above the tabs, and the events that concern all of them."""
+"""The page: gauges above the tabs, and the events that concern several tabs."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from playground.arena import Arena
 from playground.lanes.lane import Lane
-from playground.page.benchmark import tab as bench_tab
+from playground.page.benchmark import tab as benchmark_tab
+from playground.page.benchmark.handlers import BenchmarkHandlers
 from playground.page.benchmark.job import BenchmarkJob
-from playground.page.benchmark.tab import BenchmarkHandlers
 from playground.page.choices import Choices
 from playground.page.compare import tab as compare_tab
 from playground.page.compare.handlers import CompareHandlers
-from playground.page.compare.tab import QUIET
-from playground.page.components import html
+from playground.page.compare.strip import StripValue, strip
+from playground.page.components import QUIET, Inputs, Updates, html
 from playground.page.history import tab as history_tab
-from playground.page.history.tab import HistoryHandlers
+from playground.page.history.handlers import HistoryHandlers
 from playground.page.machine import tab as machine_tab
-from playground.page.machine.tab import MachineHandlers
+from playground.page.machine.handlers import MachineHandlers
 from playground.page.models import tab as models_tab
-from playground.page.models.tab import ModelsHandlers
+from playground.page.models.handlers import ModelsHandlers
+from playground.page.sessions import Sessions
 
 
-class Tabs:
-    """The handlers of all tabs, on one arena. chosen: the first lanes, None to find the best."""
+class Page:
+    """The page on one arena. chosen: the first lanes, None to choose the best."""
 
     def __init__(self, arena: Arena, chosen: list[Lane] | None, model: str) -> None:
+        self.arena = arena
         self.choices = Choices(arena.hosts, chosen, model)
-        benching = BenchmarkJob(arena, self.choices)
-        self.compare = CompareHandlers(arena, self.choices, benching)
-        self.bench = BenchmarkHandlers(self.choices, benching, self.compare.sessions)
-        self.kept = HistoryHandlers(self.compare)
-        self.models = ModelsHandlers(arena.hosts, self.choices)
-        self.machine = MachineHandlers(arena, self.choices)
+        self.sessions = Sessions()
+        self.benchmark_job = BenchmarkJob(arena, self.choices)
+        with gr.Blocks(title="AI PC Playground", analytics_enabled=False) as self.blocks:
+            self.strip = html("strip", self.strip_value())
+            self.file = html("file", elem_id="file")
+            with gr.Tabs(elem_id="tabs") as self.tabs:
+                self.compare = self._compare()
+                self.benchmark = self._benchmark()
+                self.history = self._history()
+                self.models = self._models()
+                self.machine = self._machine()
+            self._connect()
+
+    # The tabs
+
+    def _compare(self) -> CompareHandlers:
+        with gr.Tab("Compare", id="compare", elem_id="compare-tab", render_children=True):
+            tab = compare_tab.build(len(self.choices.chosen))
+            handlers = CompareHandlers(
+                tab, self.arena, self.choices, self.benchmark_job, self.sessions
+            )
+            compare_tab.connect(tab, handlers)
+        return handlers
+
+    def _benchmark(self) -> BenchmarkHandlers:
+        with gr.Tab("Benchmark", elem_id="bench-tab", render_children=True) as container:
+            tab = benchmark_tab.build()
+            handlers = BenchmarkHandlers(
+                tab, self.choices, self.benchmark_job, self.sessions, self.file
+            )
+            benchmark_tab.connect(tab, handlers, container)
+        return handlers
+
+    def _history(self) -> HistoryHandlers:
+        with gr.Tab("History", elem_id="history-tab", render_children=True) as container:
+            tab = history_tab.build()
+            handlers = HistoryHandlers(tab, self.compare, self.tabs, self.file)
+            history_tab.connect(tab, handlers, container)
+        return handlers
+
+    def _models(self) -> ModelsHandlers:
+        with gr.Tab("Models", elem_id="models-tab", render_children=True) as container:
+            tab = models_tab.build()
+            handlers = ModelsHandlers(tab, self.arena.hosts, self.choices)
+            models_tab.connect(tab, handlers, container)
+        return handlers
+
+    def _machine(self) -> MachineHandlers:
+        with gr.Tab("Machine", elem_id="machine-tab", render_children=True) as container:
+            tab = machine_tab.build()
+            handlers = MachineHandlers(tab, self.arena, self.choices, self.file)
+            machine_tab.connect(tab, handlers, container)
+        return handlers
+
+    # The events of the whole page
+
+    def _connect(self) -> None:
+        compare, benchmark, models = self.compare.tab, self.benchmark.tab, self.models.tab
+        machine = self.machine.tab
+        offered: list[Block] = [compare.names, compare.model, benchmark.names, benchmark.model]
+        offered += [models.names, models.model]
+        boards: list[Block] = [models.table, machine.board]
+        results: list[Block] = [benchmark.job, benchmark.result]
+        arrived = [*compare.choices, *offered[2:], *results, machine.set_up, *boards]
+        self.blocks.load(self.arrive, None, arrived, **QUIET)
+        moving: list[Block] = [self.strip, *compare.cards, *results, self.history.tab.listing]
+        moving += [models.job, machine.memory, machine.set_up, machine.job]
+        gr.Timer(1).tick(self.tick, set(offered), [*moving, *offered, *boards], **QUIET)
 
     @property
     def changes(self) -> int:
         """Grows when there may be other lanes, models or devices than before."""
-        return sum((self.choices.changes, self.models.preparing.ends, self.machine.setting_up.ends))
+        return self.choices.changes + self.models.job.ends + self.machine.job.ends
 
-    async def arrive(self, request: gr.Request) -> list[Any]:
+    async def arrive(self, request: gr.Request) -> Updates:
         """A new page: what there is to choose, as soon as the first lanes are settled."""
         await self.choices.settle()
         return await asyncio.to_thread(self._arrived, request)
 
-    def _arrived(self, request: gr.Request) -> list[Any]:
-        self.compare.sessions[request.session_hash].seen = self.changes
-        return [
-            *self.compare.arrive(request),
-            *self.bench.arrive(request),
-            *self.models.arrive(request),
-            self.machine.actions(request),
-            self.machine.board(request),
-        ]
+    def _arrived(self, request: gr.Request) -> Updates:
+        self.sessions[request.session_hash].seen = self.changes
+        return {
+            **self.compare.arrive(request),
+            **self.benchmark.arrive(request),
+            **self.models.arrive(request),
+            **self.machine.arrive(request),
+        }
 
-    def tick(
-        self,
-        names: list[str],
-        model: str,
-        bench_names: list[str],
-        bench_model: str,
-        other: str,
-        for_lanes: list[str],
-        request: gr.Request,
-    ) -> list[Any]:
-        """Once a second: what changes by itself, and the rest for whom it has changed.
+    def tick(self, values: Inputs, request: gr.Request) -> Updates:
+        """Once a second: what changes by itself, and the choices if they have changed.
 
-        names, model: chosen on the Compare tab; bench_…: on Benchmark; other, for_lanes: model and
-        lanes on Models.
+        values: the lanes and the model that are chosen on each tab.
         """
-        return [
-            *self.compare.tick(names, model, request),
-            self.bench.job(request),
-            self.bench.news(request),
-            self.models.job(request),
-            self.machine.memory(),
-            self.machine.actions(request),
-            self.machine.job(request),
-            self.kept.refresh(request),
-            *self.refresh(model, bench_names, bench_model, other, for_lanes, request),
-        ]
+        names, model = values[self.compare.tab.names], values[self.compare.tab.model]
+        return {
+            self.strip: self.strip_value(),
+            **self.compare.tick(names, model, request),
+            **self.benchmark.tick(request),
+            **self.history.tick(request),
+            **self.models.tick(request),
+            **self.machine.tick(request),
+            **self.refresh(values, request),
+        }
 
-    def refresh(
-        self,
-        model: str,
-        bench_names: list[str],
-        bench_model: str,
-        other: str,
-        for_lanes: list[str],
-        request: gr.Request,
-    ) -> list[Any]:
-        """Everything to choose from, the tables; all skipped where this visitor has it already.
+    def strip_value(self) -> StripValue:
+        """All gauges."""
+        sampler = self.arena.sampler
+        return strip(sampler.samples, self.benchmark_job.busy, sampler.power_source.text)
 
-        What is chosen stays among the choices: Gradio drops and refuses whatever is not.
+    def refresh(self, values: Inputs, request: gr.Request) -> Updates:
+        """The choices and the tables, unless this visitor has seen the latest.
+
+        What is chosen stays among the choices: Gradio drops and refuses anything else.
         """
-        session, changes = self.compare.sessions[request.session_hash], self.changes
+        session, changes = self.sessions[request.session_hash], self.changes
         if session.seen == changes:
-            return [gr.skip()] * 8
+            return {}
         session.seen = changes
-        known = self.choices.of_models(request, model, bench_model, other)
-        return [
-            gr.update(choices=self.choices.of_lanes(model, request)),
-            gr.update(choices=known),
-            gr.update(choices=self.bench.of_lanes(bench_model, bench_names, request)),
-            gr.update(choices=known),
-            gr.update(choices=known),
-            gr.update(choices=self.models.of_lanes(other, for_lanes)),
-            self.models.table(request),
-            self.machine.board(request),
-        ]
+        compare, benchmark, models = self.compare.tab, self.benchmark.tab, self.models.tab
+        chosen = [values[tab.model] for tab in (compare, benchmark, models)]
+        available = self.choices.models(request, *chosen)
+        compare_model, benchmark_model, preparation_model = chosen
+        benchmark_lanes = self.benchmark.lanes(benchmark_model, values[benchmark.names], request)
+        preparation_lanes = self.models.lanes(preparation_model, values[models.names])
+        return {
+            compare.names: gr.update(choices=self.choices.lanes(compare_model, request)),
+            compare.model: gr.update(choices=available),
+            benchmark.names: gr.update(choices=benchmark_lanes),
+            benchmark.model: gr.update(choices=available),
+            models.names: gr.update(choices=preparation_lanes),
+            models.model: gr.update(choices=available),
+            models.table: self.models.table(request),
+            self.machine.tab.board: self.machine.board(request),
+        }
 
     def close(self) -> None:
-        """Call off what goes on in the background."""
-        self.bench.benching.cancel()
-        self.models.preparing.cancel()
-        self.machine.setting_up.cancel()
-
-
-def build(tabs: Tabs) -> gr.Blocks:
-    """The page's layout and events."""
-    with gr.Blocks(title="AI PC Playground", analytics_enabled=False) as page:
-        strip = html("strip", tabs.compare.strip())
-        with gr.Tabs(elem_id="tabs") as bar:
-            with gr.Tab("Compare", id="compare", elem_id="compare-tab", render_children=True):
-                compare = compare_tab.build(tabs.compare)
-            with gr.Tab("Benchmark", elem_id="bench-tab", render_children=True) as tab:
-                bench = bench_tab.build(tabs.bench, tab)
-            with gr.Tab("History", elem_id="history-tab", render_children=True) as tab:
-                history = history_tab.build(tabs.kept, tab, bar, compare)
-            with gr.Tab("Models", elem_id="models-tab", render_children=True) as tab:
-                models = models_tab.build(tabs.models, tab)
-            with gr.Tab("Machine", elem_id="machine-tab", render_children=True) as tab:
-                machine = machine_tab.build(tabs.machine, tab)
-        arrived = [compare.names, compare.model, *compare.columns, *compare.cards, compare.status]
-        arrived += [bench.names, bench.model, bench.job, bench.result]
-        arrived += [models.model, models.names, models.table, machine.actions, machine.board]
-        page.load(tabs.arrive, None, arrived, **QUIET)
-        moving = [strip, *compare.cards, bench.job, bench.result, models.job]
-        moving += [machine.memory, machine.actions, machine.job]
-        moving += [history.list]
-        benched = [bench.names, bench.model]
-        choices = [compare.names, compare.model, *benched, models.model, models.names]
-        gr.Timer(1).tick(
-            tabs.tick,
-            choices,
-            [*moving, *choices, models.table, machine.board],
-            **QUIET,
-        )
-    return page
+        """Cancel what goes on in the background."""
+        for job in (self.benchmark_job, self.models.job, self.machine.job):
+            job.cancel()

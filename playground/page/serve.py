@@ -1,4 +1,4 @@
-"""How the page is served: who is let in, what is off, what a browser may load."""
+"""How the page is served: which hosts are allowed, what is disabled, what a browser may load."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from playground.page.components import STATIC
 from playground.paths import home
 
 # Gradio's own scripts need inline and eval. Pictures, fonts and requests come from us alone, so
-# nothing a model writes can load or send anything.
+# nothing that a model writes can load or send anything.
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
     "form-action 'none'; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
 SHARE_HOSTS = ["*.gradio.live"]
-STYLES = ("base.css", "tabs.css", "benchmark/benchmark.css", "history/history.css")
-CSS = [STATIC / name for name in STYLES]
+# Shared styles first: those of a component may override them.
+CSS = [STATIC / "base.css", *sorted(STATIC.glob("*/*.css"))]
 
 
 class ContentPolicy:
-    """Adds the content security policy to every answer."""
+    """Adds the content security policy to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,7 +71,7 @@ def launch(page: gr.Blocks, host: str, port: int, *, share: bool, browser: bool)
 
 
 def settings(host: str, share: bool) -> dict[str, Any]:
-    """What is locked, and how it looks."""
+    """Options of `launch`: restrictions and appearance."""
     middleware = [
         Middleware(ContentPolicy),
         Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(host, share)),
@@ -82,7 +82,7 @@ def settings(host: str, share: bool) -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "allowed_paths": [],
-        "max_file_size": "1kb",  # nothing is uploaded here
+        "max_file_size": "1kb",  # the page takes no uploads
         "ssr_mode": False,
         "theme": theme(),
         "css_paths": CSS,
@@ -90,14 +90,14 @@ def settings(host: str, share: bool) -> dict[str, Any]:
 
 
 def theme() -> gr.themes.Base:
-    """System fonts, so that nothing is loaded from outside."""
+    """System fonts: nothing is loaded from outside."""
     sans = ["system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
     mono = ["ui-monospace", "Cascadia Mono", "Consolas", "monospace"]
     return gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=sans, font_mono=mono)
 
 
 def allowed_hosts(host: str, share: bool) -> list[str]:
-    """The Host headers that are ours; any other gets 400, which ends DNS rebinding."""
+    """The accepted Host headers; any other gets 400, which prevents DNS rebinding."""
     hosts = [*LOOPBACK]
     if host == "0.0.0.0":
         hosts += [socket.gethostname(), *own_addresses()]
@@ -108,31 +108,32 @@ def allowed_hosts(host: str, share: bool) -> list[str]:
 
 def own_addresses() -> list[str]:
     """The IPv4 addresses of this machine."""
-    found = psutil.net_if_addrs().values()
-    return [a.address for group in found for a in group if a.family == socket.AF_INET]
+    interfaces = psutil.net_if_addrs().values()
+    return [a.address for group in interfaces for a in group if a.family == socket.AF_INET]
 
 
 def check_free(host: str, port: int) -> None:
-    """Raises BadInput when nothing could listen there."""
+    """Raises BadInput if the address cannot be listened on."""
     try:
         with socket.socket() as probe:
             if os.name != "nt":  # on Windows the option would let two programs share a port
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except socket.gaierror as error:
-        raise not_ours(host) from error
+        raise foreign_address(host) from error
     except OverflowError as error:
         raise BadInput(f"There is no port {port}.", "Use one from 1 to 65535.") from error
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
-            raise not_ours(host) from error
+            raise foreign_address(host) from error
         raise BadInput(
             f"Port {port} of {host} cannot be used: {error.strerror}.",
             f"Stop the program that uses it, or start with --port {port + 1}.",
         ) from error
 
 
-def not_ours(host: str) -> BadInput:
+def foreign_address(host: str) -> BadInput:
+    """The error for a host name or address that this machine does not have."""
     return BadInput(
         f"“{host}” is not an address of this machine.", "Use --host 127.0.0.1 or 0.0.0.0."
     )

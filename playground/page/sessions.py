@@ -1,7 +1,7 @@
-"""What the server remembers of a visitor: the run in front of them.
+"""What the server remembers of each visitor.
 
 Keyed by Gradio's session hash. A gr.State would cost each tab a connection that stays open, and a
-browser has six of them for one host.
+browser allows six of them for one host.
 """
 
 from __future__ import annotations
@@ -15,22 +15,25 @@ from playground.history import Entry
 from playground.lanes.lane import Lane
 
 MAX_SESSIONS = 256
-PAGE = 20  # of the history, at first and with each press of More
+PAGE_SIZE = 20  # entries of the history, at first and with each press of Show more
 
 
 @dataclass
 class HistoryView:
-    """What a visitor sees of the history. first: of a comparison, whose second is to be chosen;
-    seen: the state of the history when it was listed, None before."""
+    """What a visitor sees of the history.
 
-    sought: str = ""
-    shown: int = PAGE
-    first: Entry | None = None
+    comparing: the first entry of a comparison whose second is to be chosen. seen: the state of the
+    history when it was listed, None before.
+    """
+
+    query: str = ""
+    limit: int = PAGE_SIZE
+    comparing: Entry | None = None
     seen: tuple[int, str] | None = None
 
 
 class Ticket:
-    """Run was pressed; Stop may take it back before it begins."""
+    """Run was pressed; Stop may withdraw it before the run begins."""
 
     stopped = False
 
@@ -41,28 +44,31 @@ class Session:
     def __init__(self) -> None:
         self.run: Run | None = None
         self._tickets: deque[Ticket] = deque()
-        self.seen: int | None = None  # how many changes of what there is to choose from
-        self.bench_seen: int | None = None  # the benchmark's version
-        self.bench_given: tuple[list[str], str] | None = None  # its first lanes and model
+        self.seen: int | None = None  # Page.changes at the last update of the choices
+        self.benchmark_seen: int | None = None  # BenchmarkJob.version at the last update
+        self.benchmark_choice: tuple[list[str], str] | None = None  # lanes and model given to it
         self.history_view = HistoryView()
 
     @property
     def running(self) -> bool:
+        """Whether a run of this visitor is under way."""
         return self.run is not None and not self.run.done.is_set()
 
     @property
     def waiting(self) -> bool:
+        """Whether a run of this visitor waits for its turn."""
         return any(not ticket.stopped for ticket in self._tickets)
 
     def take_ticket(self) -> None:
+        """Put a run in the queue."""
         self._tickets.append(Ticket())
 
     def use_ticket(self) -> bool:
-        """Whether the run whose turn has come is still wanted."""
+        """Whether the run whose turn has come has not been stopped in the queue."""
         return not (self._tickets and self._tickets.popleft().stopped)
 
     def stop(self, lane: Lane | None = None) -> None:
-        """Stop what runs, one lane or all; a run still in the queue will not begin."""
+        """Stop one lane, or the whole run; a run still in the queue will not begin."""
         if lane is None:
             for ticket in self._tickets:
                 ticket.stopped = True

@@ -111,7 +111,7 @@ def test_the_lane_goes_from_model_to_answer_on_the_adapter_that_was_chosen(
 ) -> None:
     monkeypatch.setenv("AIPC_HOME", str(models_home))
     found = Discovery(dml=recorded_adapters(), dml_package=True)
-    monkeypatch.setattr(devices, "found", lambda: found)
+    monkeypatch.setattr(devices, "discover", lambda: found)
     stubbed = replace(ENGINES["onnx-genai"], target="tests.support.stub_directml:StubbedOnnxGenAI")
     monkeypatch.setitem(ENGINES, "onnx-genai", stubbed)
     lane = lanes.parse("onnx-genai:DML.1:int4")

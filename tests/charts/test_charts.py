@@ -252,7 +252,7 @@ def test_odd_values_in_a_file_from_elsewhere_break_nothing(odd: Any) -> None:
 
 def test_no_picture_no_matplotlib() -> None:
     code = (
-        "import sys, playground.cli, playground.charts as charts; charts.available({'lanes': []}); "
+        "import sys, playground.cli.bench, playground.charts as charts; charts.available({'lanes': []}); "
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

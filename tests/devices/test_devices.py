@@ -45,16 +45,16 @@ def reason(
 
 def test_the_engines_here_find_the_cpu_and_are_asked_once_for_all_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: devices.found(), range(4)))
+        answers = list(pool.map(lambda _: devices.discover(), range(4)))
     assert all(answer is answers[0] for answer in answers)
-    assert devices.known() is answers[0]
+    assert devices.discovered() is answers[0]
     cpu = answers[0].openvino[0]
     assert (cpu.name, bool(cpu.full_name), cpu.driver) == ("CPU", True, None)
     assert answers[0].errors == {}
 
 
 def test_asking_brings_no_engine_into_this_process() -> None:
-    code = "import sys; from playground import devices; devices.found(); devices.why_not('CUDA')"
+    code = "import sys; from playground import devices; devices.discover(); devices.why_not('CUDA')"
     code += "; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     loaded = subprocess.check_output([sys.executable, "-c", code], encoding="utf-8").split()
     assert not {"torch", "openvino", "onnxruntime", "onnxruntime_genai", "numpy"} & set(loaded)

@@ -142,7 +142,7 @@ def test_no_section_holds_what_is_private_on_this_machine(
         kernel = os.uname_result(("Linux", HOST, f"6.11.0-{NAME}", f"by {NAME}@{HOST}", "x86_64"))
         monkeypatch.setattr(os, "uname", lambda: kernel)
     plugins = {f"openvino:{plugin}": MESSAGE for plugin in ("CPU", "GPU", "NPU")}
-    monkeypatch.setattr(devices, "found", lambda: devices.Discovery(details=plugins))
+    monkeypatch.setattr(devices, "discover", lambda: devices.Discovery(details=plugins))
     monkeypatch.setattr(packages, "versions", lambda root: (data / NAME).read_text("utf-8"))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: 1 / 0)
     report = doctor.report()

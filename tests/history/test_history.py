@@ -261,7 +261,7 @@ def test_the_command_line_lists_shows_and_deletes(empty_home: Path) -> None:
         (["export", "1", "--output", "no-such-folder/run.json"], "cannot be written"),
         (["export", "1", "--format", "xml"], "xml"),
         (["import", "no-such-file"], "cannot be read"),
-        (["list", "--limit", "0"], "0 is no whole number from 1 on"),
+        (["list", "--limit", "0"], "0 is less than 1."),
     ],
 )
 def test_a_wrong_call_gets_a_sentence(arguments: list[str], words: str, empty_home: Path) -> None:

@@ -53,7 +53,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, empty_home: Path) -> Machine:
         def why_not(device: str) -> tuple[str, str]:
             return reasons.explain(device, found, hardware, "CPU", platform)
 
-        monkeypatch.setattr(devices, "found", lambda: found)
+        monkeypatch.setattr(devices, "discover", lambda: found)
         monkeypatch.setattr(devices, "why_not", why_not)
         monkeypatch.setattr(
             "playground.workers.npu_environment.ready", lambda: found.npu_library is not None
@@ -77,7 +77,7 @@ def test_every_lane_is_listed_with_what_this_machine_can_do(empty_home: Path) ->
         kind = row["device"].partition(".")[0]
         listed.setdefault(row["backend"], {}).setdefault(kind, set()).add(row["precision"])
     assert listed == TABLE
-    found = devices.found()
+    found = devices.discover()
     here = {each.name for each in (*found.openvino, *found.dml, *found.torch)}
     for row in rows:
         kind = row["device"].partition(".")[0]

@@ -215,7 +215,7 @@ def test_only_a_gpu_without_memory_of_its_own_takes_the_machines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gpus = (Device("GPU.0", "Intel(R) Arc(TM) Graphics (iGPU)"), Device("GPU.1", "A770 (dGPU)"))
-    monkeypatch.setattr(memory.devices, "found", lambda: Discovery(openvino=gpus))
+    monkeypatch.setattr(memory.devices, "discover", lambda: Discovery(openvino=gpus))
     shared, own = (
         memory.estimate(parse(f"openvino-genai:GPU.{n}:int4"), PHI3_INT4, PHI3, 1024)
         for n in (0, 1)

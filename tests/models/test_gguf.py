@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM
 from playground.models import children, failures
 from playground.models.children import Ended
 from playground.models.gguf import convert as from_gguf
+from playground.models.gguf.errors import GgufError
 from playground.prompt import ChatTokenizer
 from tests.support import gguf_files
 
@@ -188,13 +189,13 @@ def test_large_models_take_two_bytes_a_weight(
 
 
 def refused(file: Path) -> str:
-    with pytest.raises(SystemExit) as error:
+    with pytest.raises(GgufError) as error:
         from_gguf.convert(file, file.parent / "made")
     assert not (file.parent / "made").is_dir() or not list((file.parent / "made").iterdir())
-    line = str(error.value)
-    told = failures.from_child(Ended(1, ("Traceback", line)), file.parent, 0, "x", file)
-    assert told.message == line and told.fix
-    return line
+    lines = ("Traceback", json.dumps(error.value.as_dict()), "{", "[]")
+    told = failures.from_child(Ended(1, lines), file.parent, 0, "x", file)
+    assert error.value.detail in told.message and told.fix
+    return told.message
 
 
 FREQS = {"rope_freqs.weight": numpy.full(6, 3, numpy.float32)}
@@ -220,7 +221,7 @@ def test_what_would_be_lost_is_refused_by_name(
     tmp_path: Path, name: str, more: dict[str, Any], said: str
 ) -> None:
     line = refused(as_gguf(name, tmp_path / "model.gguf", **more))
-    assert line.startswith("Not understood in the GGUF file: ") and said in line
+    assert line.startswith("The GGUF file contains something") and said in line
 
 
 def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
@@ -236,12 +237,13 @@ def test_a_file_that_is_none_or_not_whole_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "模型.gguf"
     for size in (20, len(whole) // 3, len(whole) - 40):
         file.write_bytes(whole[:size])
-        assert refused(file) == "Damaged or incomplete GGUF file: 模型.gguf."
+        assert refused(file) == "The GGUF file 模型.gguf is damaged or incomplete."
     for other in (b"", b"PK\x03\x04 a zip file"):
         file.write_bytes(other)
-        assert refused(file) == "No GGUF file: 模型.gguf."
+        assert refused(file) == "模型.gguf is not a GGUF file."
     part = as_gguf("llama", tmp_path / "a-00001-of-00003.gguf", values={"split.count": 3})
-    assert refused(part) == "Only a part of a GGUF file: a-00001-of-00003.gguf, of 3."
+    message = "This GGUF file holds only a part of the model: a-00001-of-00003.gguf, of 3."
+    assert refused(part) == message
 
 
 def test_an_architecture_or_tokenizer_that_is_not_known_is_a_sentence_for_a_person(
@@ -249,7 +251,7 @@ def test_an_architecture_or_tokenizer_that_is_not_known_is_a_sentence_for_a_pers
 ) -> None:
     sizes = gguf_files.sizes(original("llama").config)
     file = gguf_files.write(tmp_path / "x.gguf", "rwkv7", tokenizer(), sizes)
-    assert refused(file).startswith("Unknown architecture in the GGUF file: 'rwkv7'; known: bloom,")
+    assert "architecture is not supported: 'rwkv7'; supported: bloom, " in refused(file)
     values = {"tokenizer.ggml.model": "rwkv"} | sizes
     strange = gguf_files.write(tmp_path / "y.gguf", "llama", lambda writer: None, values)
     log = tmp_path / "log"
@@ -257,4 +259,5 @@ def test_an_architecture_or_tokenizer_that_is_not_known_is_a_sentence_for_a_pers
         ["playground.models.gguf.convert", str(strange), str(tmp_path / "made")], tmp_path, log
     )
     told = failures.from_child(ended, tmp_path, 0, "y", log)
-    assert told.message == ("Unknown tokenizer in the GGUF file: model 'rwkv', pre-tokenizer None.")
+    message = "The GGUF file's tokenizer is not supported: model 'rwkv', pre-tokenizer None."
+    assert told.message == message

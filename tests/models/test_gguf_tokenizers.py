@@ -16,6 +16,7 @@ from tokenizers import pre_tokenizers as pre
 
 from playground.models.gguf import convert as from_gguf
 from playground.models.gguf import tokenizer as gguf_tokenizers
+from playground.models.gguf.errors import GgufError
 from tests.support import gguf_files
 from tests.support.gguf_files import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED
 
@@ -254,10 +255,10 @@ def test_every_token_keeps_its_id_and_its_kind() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tokenizer.ggml.pre": "no-such"}, "model 'gpt2', pre-tokenizer 'no-such'."),
-        ({"tokenizer.ggml.pre": None}, "model 'gpt2', pre-tokenizer None."),
-        ({"tokenizer.ggml.model": "t5"}, "model 't5', pre-tokenizer 'qwen2'."),
-        ({"tokenizer.ggml.model": "llama"}, "pre-tokenizer 'qwen2', without scores."),
+        ({"tokenizer.ggml.pre": "no-such"}, "model 'gpt2', pre-tokenizer 'no-such'"),
+        ({"tokenizer.ggml.pre": None}, "model 'gpt2', pre-tokenizer None"),
+        ({"tokenizer.ggml.model": "t5"}, "model 't5', pre-tokenizer 'qwen2'"),
+        ({"tokenizer.ggml.model": "llama"}, "pre-tokenizer 'qwen2', without scores"),
         ({"tokenizer.ggml.tokens": ["a", "a"]}, "two ids for one token"),
     ],
 )
@@ -272,7 +273,7 @@ def test_a_tokenizer_that_is_not_known_is_refused_by_name(
         "tokenizer.ggml.merges": [],
     }
     gguf_tokenizers.refuse_unknown(known)
-    with pytest.raises(SystemExit) as refused:
+    with pytest.raises(GgufError) as refused:
         gguf_tokenizers.refuse_unknown(known | change)
-    assert str(refused.value).startswith("Unknown tokenizer in the GGUF file: ")
-    assert said in str(refused.value)
+    assert refused.value.code == "unknown-tokenizer"
+    assert refused.value.detail.endswith(said)

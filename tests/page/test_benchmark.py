@@ -17,8 +17,9 @@ from playground.history import to_markdown
 from playground.history.entry import bare
 from playground.lanes.lane import Lane, parse, parse_all
 from playground.models import DEFAULT_MODEL
-from playground.page.access import ONLY_HERE
+from playground.page.access import OWNER_ONLY
 from playground.page.benchmark import job as bench_job
+from playground.page.benchmark.charts import ChartImages
 from playground.page.benchmark.job import BenchmarkJob
 from playground.page.compare.handlers import BENCHMARK, NEVER_BEGAN
 from playground.page.jobs import IDLE
@@ -39,7 +40,7 @@ def benching(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Benchm
     """The page's benchmark, which is over when the test is; without its charts."""
     monkeypatch.setattr(memory_bandwidth, "measure", lambda: STUB_COPY)
     monkeypatch.setattr(bench_job, "draw", lambda result: [])
-    found = served.tabs.bench.benching
+    found = served.page.benchmark_job
     found.state = IDLE  # whatever the test before has left
     yield found
     found.cancel()
@@ -73,17 +74,17 @@ def start(page: Page, lengths: str = "8, 16", **numbers: int) -> None:
 def go_on(page: Page) -> None:
     """Start one that takes longer than any test."""
     start(page, new_tokens=2_000)
-    told(page, "measuring")
+    says(page, "measuring")
 
 
-def told(page: Page, word: str) -> None:
+def says(page: Page, word: str) -> None:
     """Wait until the benchmark's state says so."""
     expect(page.locator("#benching .state span")).to_contain_text(word, timeout=MINUTE)
 
 
 def figures(page: Page) -> list[list[str]]:
     """The cells of all rows, without the lanes' names."""
-    lines = page.locator("#bench tbody tr:not(.lane-name, .told)").all()
+    lines = page.locator("#bench tbody tr:not(.lane-name, .row-note)").all()
     return [line.locator("th, td").all_inner_texts() for line in lines]
 
 
@@ -106,7 +107,7 @@ def test_the_table_has_the_figures_of_the_result_for_everybody_and_it_is_kept(
     expect(page.locator("#bench-note")).to_contain_text("8 runs: 2 lanes × 2 lengths × 2")
     page.locator("#bench-start").click()
     for each in (page, other):
-        told(each, "done")
+        says(each, "done")
         expect(each.locator("#bench .lane-name")).to_have_count(2)
     result = benching.result
     assert result is not None and kept == [(result["settings"], result)]
@@ -124,7 +125,7 @@ def test_the_table_has_the_figures_of_the_result_for_everybody_and_it_is_kept(
     shown = [["".join(cell.split()) for cell in line] for line in figures(page)]
     assert shown == wanted == [["".join(cell.split()) for cell in line] for line in figures(other)]
     expect(page.locator(".bench .how")).to_contain_text("median and p5–p95 of 2 runs, no warm-up")
-    expect(page.locator(".bench .on")).to_contain_text("memory copies 10.0 GB/s")
+    expect(page.locator(".bench .on")).to_contain_text("memory copy bandwidth 10.0 GB/s")
     assert other.locator(".bench .actions:visible").count() == 0
 
 
@@ -132,14 +133,12 @@ def test_the_table_has_the_figures_of_the_result_for_everybody_and_it_is_kept(
 def test_a_result_is_drawn_in_the_page_s_theme_saved_and_copied(
     tab: Callable[..., Page], benching: BenchmarkJob, monkeypatch: pytest.MonkeyPatch, theme: str
 ) -> None:
-    one = bench_job.Drawn(
-        "tpot", "Latency", "What it shows.", svg("light"), svg("dark"), b"\x89PNG"
-    )
+    one = ChartImages("tpot", "Latency", "What it shows.", svg("light"), svg("dark"), b"\x89PNG")
     monkeypatch.setattr(bench_job, "draw", lambda result: [one])
     page = tab(FAST, theme=theme)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     start(page, runs=1)
-    told(page, "done")
+    says(page, "done")
     shown = page.locator(".bench figure img:visible")
     expect(shown).to_have_class(f"in-{theme}")
     assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") == 40
@@ -170,25 +169,27 @@ def test_cancel_keeps_what_is_finished_and_says_so(tab: Callable[..., Page]) -> 
     expect(page.locator(".busy span")).to_have_text("engines busy")
     finished = figures(page)[0]
     page.locator("#benching .cancel").click()
-    told(page, "cancelled")
-    expect(page.locator("#benching .detail")).to_have_text("What had ended by then is below.")
-    expect(page.locator("#bench .told")).to_have_text("Stopped before a run ended.")
+    says(page, "cancelled")
+    expect(page.locator("#benching .detail")).to_have_text("The runs that had finished are below.")
+    expect(page.locator("#bench .row-note")).to_have_text("Stopped before a run had finished.")
     assert figures(page)[0] == finished
 
 
 def test_a_failing_lane_says_so_and_the_others_are_measured(tab: Callable[..., Page]) -> None:
     page, other = tab(FAST, BREAKS), tab(FAST, BREAKS, host=ELSEWHERE)
     start(page, "8", runs=1)
-    told(page, "done")
-    expect(page.locator("#bench .told")).to_have_text("There is no such device. Choose another.")
+    says(page, "done")
+    expect(page.locator("#bench .row-note")).to_have_text(
+        "There is no such device. Choose another."
+    )
     expect(page.locator("#bench .rate")).to_have_count(1)
-    expect(other.locator("#bench .told")).to_have_text("failed")
+    expect(other.locator("#bench .row-note")).to_have_text("failed")
 
 
 @pytest.mark.parametrize(
     ("box", "typed", "sentence"),
     [
-        ("lengths", "32, many", "“32, many” is no list of prompt lengths. Write whole numbers"),
+        ("lengths", "32, many", "“32, many” is not a list of prompt lengths. Write whole numbers"),
         ("lengths", "32, 32", "A prompt length is named twice."),
         ("runs", "0", "The number of runs cannot be 0. Give a whole number from 1"),
         ("new-tokens", "", "The number of new tokens is missing."),
@@ -209,7 +210,9 @@ def test_a_second_benchmark_is_refused_while_one_is_under_way(tab: Callable[...,
     page, other = tab(SLOW), tab(FAST)
     go_on(page)
     start(other)
-    expect(other.locator("#bench-note")).to_contain_text("Benchmark is under way. Wait for it, or")
+    expect(other.locator("#bench-note")).to_contain_text(
+        "Benchmark is in progress. Wait for it, or"
+    )
 
 
 def test_others_can_neither_start_nor_cancel_nor_save(
@@ -217,16 +220,16 @@ def test_others_can_neither_start_nor_cancel_nor_save(
 ) -> None:
     page, other = tab(SLOW), tab(SLOW, host=ELSEWHERE)
     go_on(page)
-    told(other, "measuring")
+    says(other, "measuring")
     expect(other.locator("#bench .only-here")).to_be_visible()
     assert other.locator("#bench-start:visible, #benching .cancel:visible").count() == 0
     there = {"host": ELSEWHERE}
     post(served, "arrive", [], {"host": "localhost"})  # the session is the owner's
-    settings = [["fake:CPU:40tps"], DEFAULT_MODEL, "8", 20, 1, 0, "in-turn"]
+    settings = [DEFAULT_MODEL, ["fake:CPU:40tps"], "8", 20, 1, 0, "in-turn"]
     for name in ("start", "check"):
-        assert ONLY_HERE in post(served, name, settings, there)
-    assert ONLY_HERE in post(served, "named", ["/etc", []], there)
-    post(served, "call_off", [], there)
+        assert OWNER_ONLY in post(served, name, settings, there)
+    assert OWNER_ONLY in post(served, "choose_model", ["/etc", []], there)
+    post(served, "cancel_benchmark", [], there)
     assert benching.working and not benching.cancelled.is_set()
 
 
@@ -263,7 +266,7 @@ def test_a_benchmark_waits_for_the_run_that_is_under_way(
     page.get_by_role("tab", name="Compare").click()
     page.locator("#stop").click()
     page.get_by_role("tab", name="Benchmark").click()
-    told(page, "done")
+    says(page, "done")
 
 
 def test_other_lanes_chosen_meanwhile_are_loaded_when_it_has_ended(

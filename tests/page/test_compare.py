@@ -24,8 +24,9 @@ from playground.gauges.sample import Sample
 from playground.lanes import lane as lanes
 from playground.lanes.lane import Lane, parse
 from playground.models import DEFAULT_MODEL, Stage
-from playground.page.compare import view
+from playground.page.compare.card import card
 from playground.page.compare.handlers import MAX_COLUMNS
+from playground.page.components import Updates
 from playground.page.sessions import Session
 from playground.runs.request import Request
 from tests.support.served_page import TWO, Served, choose, press_run, shape, state, tokens_of
@@ -153,7 +154,7 @@ def test_a_lane_being_made_does_not_hold_up_the_others(
     monkeypatch.setattr(lanes, "status", lambda lane, model: lanes.LaneStatus("needs-model"))
     press_run(page, tokens=10)
     state(page, 0, "ok")
-    expect(page.locator("#status")).to_contain_text("not yet ready, in the next run: Fake")
+    expect(page.locator("#status")).to_contain_text("not ready yet, will join the next run: Fake")
 
 
 def test_a_lane_being_prepared_shows_its_stage_and_a_progress_bar(
@@ -164,7 +165,7 @@ def test_a_lane_being_prepared_shows_its_stage_and_a_progress_bar(
     before, host.stage = host.stage, Stage("fetch", 0.4, "a model, 37 of 93 MB")
     try:
         state(page, 0, "fetch")
-        expect(page.locator(".lane-0 [data-text=label]")).to_have_text("fetching 40 %")
+        expect(page.locator(".lane-0 [data-text=label]")).to_have_text("downloading 40 %")
         bar = page.locator(".lane-0 .progress")
         assert bar.get_attribute("aria-valuenow") == "40"
     finally:
@@ -217,18 +218,25 @@ def test_the_last_word_of_a_run_whose_lanes_were_changed_empties_the_columns(
         session_hash="changes lanes", headers={"host": "localhost:7860"}, client=here
     )
 
-    async def change_lanes_while_running() -> list[Any]:
-        names = [lane.name for lane in TWO]
-        asked = ("Hello", "", names, DEFAULT_MODEL, "together", 500.0, 0.0)
-        states = served.compare.run(*asked, visitor)
-        async for last in states:
-            if last[MAX_COLUMNS]:  # the first column has begun to answer
+    async def change_lanes_while_running() -> Updates:
+        tab = served.compare.tab
+        values: Updates = {
+            tab.prompt: "Hello",
+            tab.system: "",
+            tab.names: [lane.name for lane in TWO],
+            tab.model: DEFAULT_MODEL,
+            tab.mode: "together",
+            tab.max_new_tokens: 500,
+            tab.temperature: 0.0,
+        }
+        async for last in served.compare.run(values, visitor):
+            if last.get(tab.answers[0]):  # the first column has begun to answer
                 served.compare.choose(["fake:CPU:20tps"], DEFAULT_MODEL, visitor)
         return last
 
     with ThreadPoolExecutor(1) as pool:  # the browser has an event loop in this thread
         last = pool.submit(asyncio.run, change_lanes_while_running()).result()
-    assert last[MAX_COLUMNS:-1] == [""] * MAX_COLUMNS
+    assert [last[answer] for answer in served.compare.tab.answers] == [""] * MAX_COLUMNS
 
 
 def test_choosing_other_lanes_ends_the_run_and_empties_the_columns(
@@ -306,13 +314,13 @@ def test_a_prompt_is_not_written_to_the_browser_s_storage(visit: Callable[..., P
     assert "secret" not in stored
 
 
-def test_a_column_tells_the_recipe_of_its_weights_and_its_room(served: Served) -> None:
+def test_a_column_tells_the_recipe_of_its_weights_and_its_capacity(served: Served) -> None:
     host = served.arena.hosts[parse("openvino-genai:NPU-on-CPU:int4")]
     host.weights = {"recipe": "int4 sym, per channel, as published in makers/model"}
     host.loaded = {"capacity": 1024, "notes": ["Compiled in this load."]}
-    card = view.card(host, None, Sample())
-    told = "int4 sym, per channel, as published in makers/model · room for 1,024 tokens"
-    assert (card["weights"], card["notes"]) == (told, "Compiled in this load.")
+    value = card(host, None, Sample())
+    weights = "int4 sym, per channel, as published in makers/model · capacity: 1,024 tokens"
+    assert (value["weights"], value["notes"]) == (weights, "Compiled in this load.")
 
 
 def test_a_lane_that_holds_another_model_is_not_called_ready(

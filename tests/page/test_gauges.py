@@ -14,7 +14,7 @@ from playground.gauges.power_source import PowerSource
 from playground.gauges.probes import Probes
 from playground.gauges.readings import Gauge, Meter
 from playground.gauges.sample import Sample
-from playground.page.compare.strip import strip
+from playground.page.compare.strip import GaugeValue, strip
 from tests.support.served_page import TWO, Served, press_run, state
 from tests.support.stub_meters import StubGauge, StubMeter
 
@@ -23,13 +23,13 @@ S = 1_000_000_000
 Visit = Callable[..., Page]
 
 
-def sample(second: int, **told: object) -> Sample:
-    return Sample((second - 1) * S, second * S, **told)  # type: ignore[arg-type]
+def sample(second: int, **fields: object) -> Sample:
+    return Sample((second - 1) * S, second * S, **fields)  # type: ignore[arg-type]
 
 
-def shown(*samples: Sample) -> dict[str, dict[str, object]]:
+def shown(*samples: Sample) -> dict[str, GaugeValue]:
     """The gauges by their label."""
-    return {str(each["label"]): each for each in strip(samples, False, "")["gauges"]}
+    return {each["label"]: each for each in strip(samples, False, "")["gauges"]}
 
 
 def test_what_is_unknown_says_why_and_is_never_zero() -> None:
@@ -41,8 +41,8 @@ def test_what_is_unknown_says_why_and_is_never_zero() -> None:
             meters=(Meter("package", None, reason="Only root may read it."),),
         )
     )
-    told = {label: (gauge["value"], gauge["unit"]) for label, gauge in gauges.items()}
-    assert told == {
+    fields = {label: (gauge["value"], gauge["unit"]) for label, gauge in gauges.items()}
+    assert fields == {
         "CPU": ("12", "%"),
         "Memory": ("n/a", ""),
         "GPU": ("n/a", ""),
@@ -83,10 +83,10 @@ def test_a_sparkline_goes_back_in_seconds_and_leaves_gaps() -> None:
 
 
 def test_the_proof_names_device_energy_and_idle_power() -> None:
-    told = {"proof": "NPU 93 % busy during this answer", "j_per_token": 0.4216}
-    told |= {"energy_j": 12.34, "idle_w": 4.06}
+    fields = {"proof": "NPU 93 % busy during this answer", "j_per_token": 0.4216}
+    fields |= {"energy_j": 12.34, "idle_w": 4.06}
     cost = "0.42 J/token (12.3 J, idle 4.1 W)"
-    assert device_proof(told) == f"NPU 93 % busy during this answer · {cost}"
+    assert device_proof(fields) == f"NPU 93 % busy during this answer · {cost}"
     assert device_proof({"proof": "", "j_per_token": None}) == ""
 
 
@@ -128,8 +128,8 @@ def test_a_finished_lane_in_turn_shows_its_proof_and_its_energy(visit: Visit) ->
     press_run(page, tokens=60, mode="In turn")
     expect(page.locator("#status")).to_contain_text("Measuring what the machine draws")
     state(page, 0, "ok")
-    told = page.locator(".lane-0 .proof")
-    expect(told).to_have_text(
+    fields = page.locator(".lane-0 .proof")
+    expect(fields).to_have_text(
         re.compile(r"used \d+ % of the CPU · 0\.5\d J/token \(3\d\.\d J, idle 20\.0 W\)")
     )
     state(page, 1, "ok")

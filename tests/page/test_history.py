@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from playground.history import BENCH, RUN, Entry, History, import_json, to_csv, to_markdown
-from playground.page.access import ONLY_HERE
-from playground.page.history.gauges import series
-from playground.page.history.tab import GUEST, OFF
+from playground.page.access import OWNER_ONLY
+from playground.page.history.gauges import curves
+from playground.page.history.handlers import GUEST, OFF
 from tests.support import measured
 from tests.support.served_page import ELSEWHERE, Served, press_run, state
 
@@ -68,7 +68,7 @@ def test_a_run_appears_by_itself_and_opens_with_the_figures_of_its_record(
     visit: Callable[..., Page], history: History
 ) -> None:
     page, other = visit(tab="History"), visit()
-    expect(page.locator(".history .why")).to_contain_text("Nothing is kept yet")
+    expect(page.locator(".history .why")).to_contain_text("Nothing yet")
     press_run(other, tokens=40, prompt=HOSTILE)
     state(other, 1, "ok")
     row = page.locator(".history .run")
@@ -106,11 +106,11 @@ def test_what_is_typed_is_found_and_more_shows_more(
     page.locator(".history .more").click()
     expect(rows).to_have_count(22)
     expect(page.locator(".history .more")).to_be_hidden()
-    page.get_by_label("Find in prompts").fill("question 7")
+    page.get_by_label("Search prompts").fill("question 7")
     expect(rows).to_have_count(1)
-    page.get_by_label("Find in prompts").fill("${no such}")
+    page.get_by_label("Search prompts").fill("${no such}")
     expect(page.locator(".history .why")).to_have_text(
-        "No prompt, model or lane has “${no such}” in it."
+        "No prompt, model or lane contains “${no such}”."
     )
 
 
@@ -145,13 +145,13 @@ def test_lanes_tell_where_they_leave_the_highest_precision_and_the_words_are_mar
     visit: Callable[..., Page], history: History
 ) -> None:
     ids = measured.record()["token_ids"]
-    other = {"token_ids": [*ids[:5], 9, 9], "text": "The capital of France is Lyon."}
+    other: dict[str, Any] = {"token_ids": [*ids[:5], 9, 9], "text": "The capital of France is Lyon."}
     lanes = [measured.record(INT8), measured.record(INT4, **other)]
     keep(history, *lanes)
     keep(history, *lanes, temperature=0.7)
     page = opened(visit, row=1)
     section = page.locator(".opened section", has_text="Agreement is not quality")
-    expect(section).to_contain_text("leaves it at token 6; 5 of the first 7 tokens are the same")
+    expect(section).to_contain_text("deviates at token 6; 5 of the first 7 tokens are the same")
     section.get_by_role("button", name="Show the difference").click()
     expect(section.locator(".words del")).to_have_text("Paris")
     expect(section.locator(".words ins")).to_have_text("Lyon")
@@ -195,7 +195,7 @@ def test_a_run_of_which_no_lane_is_left_is_not_repeated(
     keep(history, measured.record("foke:CPU:int8"))
     page = opened(visit)
     page.locator(".opened .repeat").click()
-    expect(page.locator("#told-of-history")).to_contain_text("can run none of its lanes")
+    expect(page.locator("#history-note")).to_contain_text("can run none of its lanes")
     expect(page.locator(".opened h2")).to_be_visible()
 
 
@@ -259,7 +259,7 @@ def test_deleting_one_or_all_asks_back(visit: Callable[..., Page], history: Hist
     expect(page.locator(".history .confirm")).to_contain_text("Delete all 2?")
     assert history.count() == 2
     page.locator(".history .yes").click()
-    expect(page.locator(".history .why")).to_contain_text("Nothing is kept yet")
+    expect(page.locator(".history .why")).to_contain_text("Nothing yet")
     assert history.count() == 0
 
 
@@ -271,7 +271,7 @@ def test_what_was_deleted_elsewhere_gets_a_sentence(
     expect(page.locator(".history .run")).to_have_count(1)
     history.delete_all()
     page.locator(".history .run").click()
-    expect(page.locator("#told-of-history")).to_contain_text("It is no longer there.")
+    expect(page.locator("#history-note")).to_contain_text("This entry no longer exists.")
 
 
 # Who may, and a file that cannot be used
@@ -308,20 +308,20 @@ def test_requests_of_others_are_refused_whatever_they_ask(
         )
         text = json.dumps(answer.json(), ensure_ascii=False)
         assert "secret" not in text, fn.name
-        assert any(sentence in text for sentence in (GUEST, ONLY_HERE)), fn.name
+        assert any(sentence in text for sentence in (GUEST, OWNER_ONLY)), fn.name
     assert names >= {"find", "more", "open", "differ", "export", "repeat", "delete", "delete_all"}
     assert history.count() == 1
 
 
 def handlers(served: Served) -> list[Any]:
     """The events of the tab."""
-    of = "playground.page.history.tab"
-    return [fn for fn in served.page.fns.values() if getattr(fn.fn, "__module__", "") == of]
+    of = "playground.page.history.handlers"
+    return [fn for fn in served.page.blocks.fns.values() if getattr(fn.fn, "__module__", "") == of]
 
 
 def test_without_a_history_the_tab_says_how_to_have_one(visit: Callable[..., Page]) -> None:
     page = visit(tab="History")
-    expect(page.locator(".history .why")).to_have_text(OFF)
+    expect(page.locator(".history .why")).to_have_text(" ".join(OFF))
     assert page.locator("#find:visible").count() == 0
 
 
@@ -367,8 +367,8 @@ def test_gauges_are_means_by_time_and_junk_of_an_import_is_left_out() -> None:
         sample(5, 5, cpu_percent=99.0),
         "no sample",
     ]
-    cpu, of_npu = series(samples)
+    cpu, of_npu = curves(samples)
     assert (cpu["label"], cpu["value"], cpu["unit"]) == ("CPU", "40", "%")
     assert cpu["points"] == [[25.0, 10.0], [100.0, 50.0]]
     assert (of_npu["label"], of_npu["value"]) == ("NPU Intel NPU", "80")
-    assert series([]) == []
+    assert curves([]) == []

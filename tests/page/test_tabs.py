@@ -20,15 +20,13 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Page, expect
 
-from playground import devices, models
+from playground import devices, doctor, models
 from playground.devices import Device, Discovery, Hardware
-from playground.lanes import lane as lanes
 from playground.lanes.lane import parse
 from playground.models import DEFAULT_MODEL
 from playground.page import choices, jobs
-from playground.page.access import ONLY_HERE, is_owner
+from playground.page.access import OWNER_ONLY, is_owner
 from playground.page.jobs import SetupJob
-from playground.page.machine import tab as machine_tab
 from playground.page.machine import view as machine_view
 from playground.workers import npu_environment
 from tests.models.test_hub import model_files
@@ -73,7 +71,7 @@ def name_model(page: Page, name: str, box: str = "#prepare-model") -> None:
 
 def prepare(page: Page, model: str, lane: str) -> None:
     name_model(page, model)
-    expect(page.locator("#size")).to_contain_text("Check size tells", timeout=MINUTE)
+    expect(page.locator("#size")).to_contain_text("Check size shows", timeout=MINUTE)
     choose(page, lane, box="#prepare-lanes")
     page.locator("#prepare-now").click()
 
@@ -93,12 +91,12 @@ def test_a_model_of_a_hub_is_sized_fetched_cancelled_fetched_and_removed(
     hub.stop_after = 2_500_000
     prepare(page, ON_HUB, "PyTorch · CPU · fp32")
     job = page.locator("#preparing")
-    expect(job.locator(".state span")).to_contain_text("fetching", timeout=MINUTE)
+    expect(job.locator(".state span")).to_contain_text("downloading", timeout=MINUTE)
     expect(job.locator(".detail")).to_contain_text("2 of 3 MB", timeout=MINUTE)
     expect(job.locator(".progress")).to_have_attribute("aria-valuenow", re.compile(r"[67]\d"))
     expect(other.locator("#preparing h3")).to_have_text("Preparing small-model")
     page.close()  # does not cancel it
-    expect(other.locator("#preparing .state span")).to_contain_text("fetching")
+    expect(other.locator("#preparing .state span")).to_contain_text("downloading")
     other.locator("#preparing .cancel").click()
     ended(other, "cancelled")
 
@@ -145,8 +143,8 @@ def test_a_typed_folder_is_converted_chosen_and_answers(
     expect(page.locator(".lane-0 .block.answer")).to_have_text(wanted)
 
     visitor = visit()
-    told = f"{Path(folder).name} · {Path(folder).parent}"
-    expect(visitor.locator("#model input")).to_have_value(told)
+    label = f"{Path(folder).name} · {Path(folder).parent}"
+    expect(visitor.locator("#model input")).to_have_value(label)
 
     page.get_by_role("tab", name="Models").click()
     article = page.locator(".model", has_text=folder)
@@ -223,10 +221,10 @@ def test_the_machine_tab_tells_devices_lanes_and_why_not(
 ) -> None:
     row = {"lane": "onnx-genai:CPU:int4", "backend": "onnx-genai", "device": "CPU"}
     hostile = {"status": "unavailable", "reason": HOSTILE, "fix": "See https://example.org/x."}
-    monkeypatch.setattr(lanes, "table", lambda model: [{**row, **hostile}])
+    monkeypatch.setattr(machine_view, "table", lambda model: [{**row, **hostile}])
     page = visit(tab="Machine")
     device = page.locator(".devices .item", has_text="OpenVINO").first
-    expect(device).to_contain_text(devices.found().openvino[0].full_name)
+    expect(device).to_contain_text(devices.discover().openvino[0].full_name)
     lane = page.locator(".engine", has_text="ONNX Runtime GenAI").locator(".lane-row")
     expect(lane.locator(".state")).to_have_text("unavailable")
     expect(lane.locator(".why")).to_have_text(f"{HOSTILE} See https://example.org/x.")
@@ -237,9 +235,9 @@ def test_the_machine_tab_tells_devices_lanes_and_why_not(
 
 
 def test_precisions_that_share_a_reason_share_a_line() -> None:
-    told = {"backend": "onnx-genai", "device": "CPU", "reason": "", "fix": ""}
+    shared = {"backend": "onnx-genai", "device": "CPU", "reason": "", "fix": ""}
     rows = [
-        {**told, "lane": f"onnx-genai:CPU:{precision}", "status": "ready"}
+        {**shared, "lane": f"onnx-genai:CPU:{precision}", "status": "ready"}
         for precision in ("int4", "int8")
     ]
     [engine] = machine_view.engines(rows)
@@ -274,7 +272,7 @@ def test_idle_workers_are_unloaded_and_the_next_run_loads_them_again(
     page = visit(tab="Machine")
     before = workers(served)
     page.get_by_role("button", name="Unload idle workers").click()
-    expect(page.locator("#told")).to_contain_text("came back", timeout=MINUTE)
+    expect(page.locator("#machine-note")).to_contain_text("freed", timeout=MINUTE)
     assert not any(worker.is_running() for worker in before)
     page.get_by_role("tab", name="Compare").click()
     press_run(page, tokens=10)
@@ -293,10 +291,11 @@ def test_closing_a_page_unloads_nothing(visit: Callable[..., Page], served: Serv
 def test_the_report_can_be_copied_and_downloaded(visit: Callable[..., Page]) -> None:
     page = visit(tab="Machine")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Make a report").click()
-    expect(page.locator("#report pre")).to_contain_text("# Playground report", timeout=MINUTE)
-    page.get_by_role("button", name="Copy").click()
-    expect(page.locator("#report span")).to_have_text("Copied.")
+    page.get_by_role("button", name="Create a report").click()
+    report = page.locator("#report textarea")
+    expect(report).to_have_value(re.compile("# Playground report"), timeout=MINUTE)
+    page.locator("#report").get_by_role("button", name="Copy").click()
+    page.wait_for_function("navigator.clipboard.readText().then(text => text.includes('## '))")
     copied = page.evaluate("navigator.clipboard.readText()")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
@@ -316,16 +315,16 @@ def test_setting_up_shows_the_last_line_and_how_it_ended(
         encoding="utf-8",
     )
     monkeypatch.setattr(npu_environment, "ready", lambda: False)
-    monkeypatch.setattr(served.tabs.machine, "setting_up", SetupJob((str(script), str(gate))))
+    monkeypatch.setattr(served.page.machine, "job", SetupJob((str(script), str(gate))))
     page, other = visit(tab="Machine"), visit(tab="Machine")
-    page.get_by_role("button", name="Set up the Intel NPU library").click()
+    page.get_by_role("button", name="Set up the Intel NPU Library").click()
     for each in (page, other):
         job = each.locator("#setting-up")
         expect(job.locator(".detail")).to_have_text("fetching a <b>wheel</b>", timeout=MINUTE)
-        expect(each.get_by_role("button", name="Set up the Intel NPU library")).to_be_hidden()
+        expect(each.get_by_role("button", name="Set up the Intel NPU Library")).to_be_hidden()
     gate.touch()
     expect(other.locator("#setting-up .state span")).to_have_text("failed", timeout=MINUTE)
-    expect(other.locator("#setting-up .detail")).to_contain_text("No wheel for this one. The whole")
+    expect(other.locator("#setting-up .detail")).to_contain_text("No wheel for this one. The full")
 
 
 def test_a_set_up_that_is_cancelled_ends_its_process(empty_home: Path) -> None:
@@ -344,7 +343,7 @@ def test_a_set_up_that_succeeds_lets_the_devices_be_found_anew(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(devices, "forget", lambda: asked.append("forget"))
-    monkeypatch.setattr(devices, "found", lambda: asked.append("found"))
+    monkeypatch.setattr(devices, "discover", lambda: asked.append("found"))
     job = SetupJob(("-c", "print('Set up.')"))
     job.start()
     wait_until(lambda: job.ends == 1)
@@ -358,15 +357,15 @@ def test_a_set_up_that_succeeds_lets_the_devices_be_found_anew(
 def gated(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The devices are not known before this is set."""
     gate = threading.Event()
-    found = devices.found()
+    found = devices.discover()
 
     def wait() -> Discovery:
         assert gate.wait(60)
         return found
 
-    monkeypatch.setattr(devices, "found", wait)
-    monkeypatch.setattr(devices, "known", lambda: found if gate.is_set() else None)
-    monkeypatch.setattr(lanes, "default_lanes", lambda: [parse("fake:CPU:33tps")])
+    monkeypatch.setattr(devices, "discover", wait)
+    monkeypatch.setattr(devices, "discovered", lambda: found if gate.is_set() else None)
+    monkeypatch.setattr(choices, "default_lanes", lambda: [parse("fake:CPU:33tps")])
     monkeypatch.setattr(choices, "cpu_lanes", lambda: [parse("fake:CPU:44tps")])
     yield gate
     gate.set()
@@ -452,7 +451,7 @@ def test_a_visitor_from_elsewhere_sees_the_tabs_read_only_and_no_paths(
     expect(page.locator("#models h2")).to_be_visible()
     assert page.locator("#prepare:visible, .remove:visible").count() == 0
     page.get_by_role("tab", name="Machine").click()
-    expect(page.locator("#actions .only-here")).to_be_visible()
+    expect(page.locator("#machine .only-here")).to_be_visible()
     expect(page.locator("#machine .engine").first).to_be_visible()
     assert page.locator("#actions button:visible").count() == 0
     page.get_by_role("tab", name="Compare").click()
@@ -466,28 +465,31 @@ def test_a_visitor_from_elsewhere_sees_the_tabs_read_only_and_no_paths(
 def test_requests_of_others_are_refused_whatever_they_ask(
     served: Served, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done: list[str] = []
-    for name in ("prepare", "remove", "needs"):
-        monkeypatch.setattr(models, name, lambda *_, name=name, **__: done.append(name))
-    unload = served.arena.hosts
-    monkeypatch.setattr(unload, "unload_idle", lambda: done.append("unload") or 0)
-    monkeypatch.setattr(served.tabs.machine.setting_up, "start", lambda: done.append("set up"))
-    monkeypatch.setattr(machine_tab.doctor, "report", lambda: done.append("report") or {})
-    monkeypatch.setattr(served.tabs.models.preparing, "cancel", lambda: done.append("cancel"))
-    monkeypatch.setattr(served.tabs.machine.setting_up, "cancel", lambda: done.append("cancel"))
+    done: list[object] = []
+    for place, name in (
+        (models, "prepare"),
+        (models, "remove"),
+        (models, "needs"),
+        (served.arena.hosts, "unload_idle"),
+        (served.page.machine.job, "start"),
+        (doctor, "report"),
+        (served.page.models.job, "cancel"),
+        (served.page.machine.job, "cancel"),
+    ):
+        monkeypatch.setattr(place, name, lambda *_, name=name, **__: done.append(name))
     lane = "pytorch:CPU:fp32"
     forged = {
-        "name": ["/etc", []],
+        "choose_model": ["/etc", []],
         "size": [DEFAULT_MODEL, [lane]],
         "prepare": [DEFAULT_MODEL, [lane]],
         "remove": [],
-        "unload": [],
-        "set_up": [],
+        "unload_if_idle": [],
+        "start_setup": [],
     }
     post(served, "arrive", [], {"host": "localhost"})  # the session is the owner's
     for name, data in forged.items():
-        assert ONLY_HERE in post(served, name, data, headers), name
-    for name in ("report", "cancel", "cancel"):
+        assert OWNER_ONLY in post(served, name, data, headers), name
+    for name in ("report", "cancel_preparation", "cancel_setup"):
         post(served, name, [], headers)
     assert done == []
     answer = post(served, "choose", [["fake:CPU:40tps"], "/etc"], headers)
@@ -505,7 +507,7 @@ def test_an_api_call_from_elsewhere_makes_no_model(served: Served) -> None:
 
 def post(served: Served, name: str, data: list[Any], headers: dict[str, str]) -> str:
     """A request as the page sends it, to the handler of that name; what it is answered."""
-    [number, *_] = [n for n, fn in served.page.fns.items() if fn.name == name]
+    [number, *_] = [n for n, fn in served.page.blocks.fns.items() if fn.name == name]
     asked = {
         "data": data,
         "fn_index": number,

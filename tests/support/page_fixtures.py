@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from backends import ENGINES, DeviceSupport, Engine
 from playground import devices
 from playground.page import serve
-from tests.support.served_page import ELSEWHERE, TWO, Served, note
+from tests.support.served_page import ELSEWHERE, TWO, Served, note_request
 
 expect.set_options(timeout=30_000)  # on a busy machine too
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
@@ -33,7 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 {"CPU": DeviceSupport("none", ("none",))},
             )
             patch.setitem(ENGINES, name.lower(), engine)
-        devices.found()
+        devices.discover()
         found = Served(TWO)
         found.choices.begin()
         yield found
@@ -63,8 +63,8 @@ def visit(served: Served, browser: Browser) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(viewport={"width": width, "height": 900})
         contexts.append(context)
         page = context.new_page()
-        page.on("requestfinished", lambda request: note(served, request))
-        page.on("requestfailed", lambda request: note(served, request))
+        page.on("requestfinished", lambda request: note_request(served, request))
+        page.on("requestfailed", lambda request: note_request(served, request))
         page.goto(f"http://{host}:{served.port}/?__theme={theme}")
         page.wait_for_selector(".lane-0 .card[data-state=ready]", timeout=60_000)
         if tab:

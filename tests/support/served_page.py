@@ -20,15 +20,16 @@ ELSEWHERE = "visitor.gradio.live"  # a host name by which others open a shared p
 
 
 class Served:
-    """A page on a free port, its arena, and what browsers asked of other hosts."""
+    """A page on a free port, its arena, and the requests of browsers to other hosts."""
 
     def __init__(self, chosen: list[Lane] | None = None, probes: Probes | None = None) -> None:
         self.arena = Arena(probes=probes)
-        self.tabs = layout.Tabs(self.arena, chosen, DEFAULT_MODEL)
-        self.choices, self.compare = self.tabs.choices, self.tabs.compare
-        self.page = layout.build(self.tabs)
+        self.page = layout.Page(self.arena, chosen, DEFAULT_MODEL)
+        self.choices, self.compare = self.page.choices, self.page.compare
         self.port = free_port()
-        self.address = serve.launch(self.page, "127.0.0.1", self.port, share=False, browser=False)
+        self.address = serve.launch(
+            self.page.blocks, "127.0.0.1", self.port, share=False, browser=False
+        )
         self.outside: list[str] = []
 
     def as_started(self) -> None:
@@ -36,12 +37,12 @@ class Served:
         self.choices.choose(TWO, DEFAULT_MODEL)
 
     def close(self) -> None:
+        self.page.blocks.close()
         self.page.close()
-        self.tabs.close()
         self.arena.close()
 
 
-def note(served: Served, request: BrowserRequest) -> None:
+def note_request(served: Served, request: BrowserRequest) -> None:
     """Remember a request to another host, unless the content policy stopped it."""
     ours = (f"http://127.0.0.1:{served.port}/", f"http://{ELSEWHERE}:{served.port}/")
     at_home = request.url.startswith((*ours, "data:", "blob:"))
@@ -66,12 +67,14 @@ def press_run(page: Page, tokens: int, prompt: str = "Hello", mode: str = "Toget
 
 def choose(page: Page, *names: str, box: str = "#lanes") -> None:
     """Choose exactly these lanes in the list."""
-    found = page.locator(box)
-    clear = found.get_by_role("button", name="Clear").or_(found.locator(".token-remove.remove-all"))
+    dropdown = page.locator(box)
+    clear = dropdown.get_by_role("button", name="Clear").or_(
+        dropdown.locator(".token-remove.remove-all")
+    )
     if clear.count():
         clear.click()
     for name in names:
-        found.locator("input").click()
+        dropdown.locator("input").click()
         page.get_by_role("option", name=name, exact=False).click()
     page.keyboard.press("Escape")
 

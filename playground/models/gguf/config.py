@@ -3,7 +3,7 @@
 transformers 5.5.4 (modeling_gguf_pytorch_utils.py) reads the sizes and leaves out the rest: scaled
 and partial rotary embeddings, soft caps, windows, some widths. Here they are put in, as llama.cpp
 applies them (src/models/*.cpp and conversion/*.py of llama-cpp-python 0.3.36). What a file says and
-nobody here understands ends the process with a line that names it: a model that computes something
+nobody here understands raises GgufError with its name: a model that computes something
 else than its maker meant must not be made in silence.
 """
 
@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from playground.models.gguf.errors import GgufError
 
 # Decoders that transformers reads, and what it leaves out: key in the file → field for transformers
 FIELDS: dict[str, dict[str, str]] = {
@@ -64,18 +66,16 @@ _ELSEWHERE = {  # looked at below, or without influence on what is computed
 
 
 def refuse_unknown(meta: Mapping[str, Any]) -> None:
-    """Ends this process with a line that says which architecture it is."""
+    """Raises GgufError with the name of the architecture."""
     architecture = meta.get("general.architecture")
     if architecture not in FIELDS:
         known = ", ".join(sorted(FIELDS))
-        raise SystemExit(
-            f"Unknown architecture in the GGUF file: {architecture!r}; known: {known}."
-        )
+        raise GgufError("unknown-architecture", f"{architecture!r}; supported: {known}")
 
 
-def not_understood(what: str) -> SystemExit:
-    """The line for a model that cannot be made as its maker meant it."""
-    return SystemExit(f"Not understood in the GGUF file: {what}.")
+def not_understood(what: str) -> GgufError:
+    """The error for a model that cannot be converted as its maker meant it."""
+    return GgufError("unsupported", what)
 
 
 class Described:
@@ -91,7 +91,7 @@ class Described:
         self.head_width = self.values.get("attention.key_length", self.width // self.heads)
 
     def complete(self, read: Mapping[str, Any], mapped: Iterable[str]) -> dict[str, Any]:
-        """`read` by transformers with its `mapped` keys, and the rest; raises SystemExit."""
+        """`read` by transformers with its `mapped` keys, and the rest; raises GgufError."""
         if "token_embd.weight" not in self.tensors:
             raise not_understood("a file without the weights of a language model")
         self._refuse_leftovers(mapped)

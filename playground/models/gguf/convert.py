@@ -2,8 +2,8 @@
 
 transformers reads the weights, tensor by tensor; its tokenizer made from GGUF is broken once saved
 (transformers 5.5: wrong class, spaces become `<|endoftext|>`), and its configuration lacks what
-gguf_config.py puts in. What cannot be made as its maker meant it ends this process with one line
-that says why. Usage: python -m playground.models.gguf.convert FILE FOLDER
+config.py puts in. For a file that cannot be converted faithfully it prints `{"error": code,
+"detail": …}` and ends with exit code 1. Usage: python -m playground.models.gguf.convert FILE FOLDER
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from playground.models.gguf import config as gguf_config
 from playground.models.gguf import tokenizer as gguf_tokenizers
 from playground.models.gguf.config import ROPE_TENSORS, Described, not_understood
+from playground.models.gguf.errors import GgufError
 
 # Weights are float32 up to here, since a dequantised Q4_1 value fits neither bf16 nor fp16. Above,
 # 32 bits take more memory than most machines have: bfloat16, in which such models were trained,
@@ -36,12 +37,12 @@ def read(gguf_file: Path) -> Any:
 
     with gguf_file.open("rb") as file:
         if file.read(4) != b"GGUF":
-            raise SystemExit(f"No GGUF file: {gguf_file.name}.")
+            raise GgufError("not-gguf", gguf_file.name)
     try:
         return Reader(gguf_file)
     except Exception as error:  # numpy's and Python's own, wherever the bytes end or make no sense
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        raise SystemExit(f"Damaged or incomplete GGUF file: {gguf_file.name}.") from None
+        raise GgufError("damaged", gguf_file.name) from None
 
 
 def metadata(reader: Any) -> dict[str, Any]:
@@ -50,9 +51,9 @@ def metadata(reader: Any) -> dict[str, Any]:
 
 
 def refuse_unknown(meta: dict[str, Any], name: str) -> None:
-    """Ends this process with a line that a person is shown (see failures.py)."""
+    """Raises GgufError for a part of a model, an unknown architecture or an unknown tokenizer."""
     if meta.get("split.count", 1) > 1:
-        raise SystemExit(f"Only a part of a GGUF file: {name}, of {meta['split.count']}.")
+        raise GgufError("split-file", f"{name}, of {meta['split.count']}")
     gguf_config.refuse_unknown(meta)
     gguf_tokenizers.refuse_unknown(meta)
 
@@ -168,7 +169,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def convert(gguf_file: Path, folder: Path) -> None:
-    """Raises SystemExit with a line that a person is shown."""
+    """Raises GgufError."""
     reader = read(gguf_file)
     meta = metadata(reader)
     refuse_unknown(meta, gguf_file.name)
@@ -180,4 +181,8 @@ def convert(gguf_file: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    except GgufError as error:
+        print("\n" + json.dumps(error.as_dict()), flush=True)  # a progress bar may lack its end
+        sys.exit(1)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
+from playground.models.gguf.errors import GgufError
 from playground.models.gguf.pre_tokenizers import BY_NAME
 from playground.prompt import ENDS
 
@@ -31,18 +32,18 @@ class Token(NamedTuple):
 
 
 def refuse_unknown(meta: Mapping[str, Any]) -> None:
-    """Ends this process with a line that says which tokenizer it is."""
+    """Raises GgufError with the names of the tokenizer and its pre-tokenizer."""
     kind, pre = meta.get("tokenizer.ggml.model"), meta.get("tokenizer.ggml.pre")
-    said = f"Unknown tokenizer in the GGUF file: model {kind!r}, pre-tokenizer {pre!r}"
+    title = f"model {kind!r}, pre-tokenizer {pre!r}"
     if kind not in _NEEDED or (kind == "gpt2" and pre not in BY_NAME):
-        raise SystemExit(f"{said}.")
+        raise GgufError("unknown-tokenizer", title)
     if missing := [key for key in _NEEDED[kind] if f"tokenizer.ggml.{key}" not in meta]:
-        raise SystemExit(f"{said}, without {' and '.join(missing)}.")
+        raise GgufError("unknown-tokenizer", f"{title}, without {' and '.join(missing)}")
     tokens = _tokens(meta)
     if len({token.text for token in tokens}) < len(tokens):
-        raise SystemExit(f"{said}, with two ids for one token.")
+        raise GgufError("unknown-tokenizer", f"{title}, with two ids for one token")
     if kind == "llama" and len(tokens) > 2 and len(_scores(meta)) < 2:
-        raise SystemExit(f"{said}, with one score for all tokens.")
+        raise GgufError("unknown-tokenizer", f"{title}, with one score for all tokens")
 
 
 def write(meta: Mapping[str, Any], folder: Path) -> None:

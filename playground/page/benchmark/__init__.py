@@ -1,0 +1,1 @@
+"""The Benchmark tab: exact prompt lengths, a table and charts."""

@@ -1,4 +1,4 @@
-"""A finished benchmark's charts, drawn once."""
+"""The charts of a finished benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from playground import charts
 
 @dataclass(frozen=True)
 class ChartImages:
-    """One chart: as SVG for either theme, and as PNG to keep."""
+    """One chart: as SVG for each theme, and as PNG to save."""
 
     name: str
     title: str
@@ -21,7 +21,7 @@ class ChartImages:
 
 
 def draw(result: dict[str, Any]) -> list[ChartImages]:
-    """All that something is known for."""
+    """All charts for which the result has figures."""
     return [
         ChartImages(
             chart.name,

@@ -1,4 +1,4 @@
-"""A benchmark that goes on whoever watches: runs wait for it, it waits for the one under way."""
+"""The benchmark in the background: a run waits for it to end, and it waits for a run under way."""
 
 from __future__ import annotations
 
@@ -15,53 +15,69 @@ from playground.formatting import time_left
 from playground.lanes.lane import Lane
 from playground.page.benchmark.charts import ChartImages, draw
 from playground.page.choices import Choices
-from playground.page.compare import view
-from playground.page.jobs import CANCELLED, DONE, FAILED, WORKING, Job
+from playground.page.jobs import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    WAITING,
+    WORKING,
+    Job,
+    JobItem,
+    JobValue,
+)
+from playground.page.labels import STATES, lane_label, model_label
 from playground.runs.request import Request
 
 log = logging.getLogger(__name__)
-LOOK_S = 0.05
-LANE_STATES = {"ready": "done", "failed": "failed", "idle": "waiting"}  # of a job's lines
+POLL_S = 0.05
+ITEM_STATES = {"ready": DONE, "failed": FAILED, "idle": WAITING}  # by a lane's state
 
 
 class BenchmarkJob(Job):
-    """version: grows whenever the result may look otherwise than before."""
+    """One benchmark at a time. version: grows whenever the result may have changed."""
 
     def __init__(self, arena: Arena, choices: Choices) -> None:
         super().__init__()
         self._arena, self._choices = arena, choices
         self._plan: Plan | None = None
         self._step: Step | None = None
-        self._looked = self._began = 0.0  # when the step came, when all began
+        self._step_at = self._began = 0.0  # when the latest step came, when the benchmark began
         self.charts: list[ChartImages] = []
         self.version = 0
 
     @property
     def working(self) -> bool:
+        """Whether a benchmark is in progress."""
         return self.state == WORKING
 
     @property
+    def busy(self) -> bool:
+        """Whether a new run would wait: for the benchmark, or for another run."""
+        return self._arena.busy or self.working
+
+    @property
     def result(self) -> dict[str, Any] | None:
-        """What is measured so far, or was in the last one; None where nothing was."""
+        """What has been measured so far, or by the last benchmark; None before the first figure."""
         return self._step.result if self._step and self._step.result["results"] else None
 
     def start(self, plan: Plan) -> None:
-        """Raises BadInput while another is under way."""
-        name = view.model_label(plan.model, paths=False)
-        what = f"Benchmark of {name}" if plan.lanes[0].needs_model else "Benchmark"
-        with self.beginning(what):
+        """Raises BadInput while another is in progress."""
+        name = model_label(plan.model, paths=False)
+        title = f"Benchmark of {name}" if plan.lanes[0].needs_model else "Benchmark"
+        with self.beginning(title):
             self._plan, self._step, self.charts = plan, None, []
-            self._looked = self._began = time.monotonic()
+            self._step_at = self._began = time.monotonic()
             self.version += 1
 
     def start_run(self, request: Request, *, keep: bool) -> Run:
-        """A run that no benchmark gets in the way of. Raises BadInput while one is under way."""
+        """Start a run that no benchmark disturbs. Raises BadInput while one is in progress."""
         with self._guard:
             if self.working:
-                raise BadInput("A benchmark has just begun.", "Run it again when that has ended.")
+                raise BadInput("A benchmark has just begun.", "Try again when it has ended.")
             return self._arena.start(request, keep=keep)
 
     def work(self) -> str:
+        """Measure while the choices of the Compare tab load nothing."""
         self._choices.hold()
         try:
             return self._measure()
@@ -75,14 +91,14 @@ class BenchmarkJob(Job):
     def _measure(self) -> str:
         plan = self._plan
         assert plan is not None
-        while self._arena.busy and not self.cancelled.wait(LOOK_S):
+        while self._arena.busy and not self.cancelled.wait(POLL_S):
             pass
         if not self.cancelled.is_set():
-            for host in self._arena.hosts.all():  # their memory is wanted, not their threads
+            for host in self._arena.hosts.all():  # frees memory for the measured lanes
                 if host.lane not in plan.lanes:
                     host.unload()
             for step in run(plan, self._arena, self.cancelled):
-                self._step, self._looked = step, time.monotonic()
+                self._step, self._step_at = step, time.monotonic()
                 self.version += 1
         return self._end(plan)
 
@@ -91,11 +107,13 @@ class BenchmarkJob(Job):
         cancelled = self.cancelled.is_set()
         if result is not None and step is not None:
             self._arena.keep_bench(plan.settings(), result)
-            with self._arena.hosts.devices, models.paused():  # drawing disturbs no run either
-                self.charts = drawn(result)
+            with self._arena.hosts.devices, models.paused():  # drawing must not disturb a run
+                self.charts = charts_of(result)
         measured = result is not None and any(row["runs"] for row in result["results"])
         if cancelled:
-            self.detail = "What had ended by then is below." if measured else "Nothing had ended."
+            self.detail = (
+                "The runs that had finished are below." if measured else "No run had finished."
+            )
             return CANCELLED
         if not measured:
             self.detail = "No lane could be measured."
@@ -103,57 +121,59 @@ class BenchmarkJob(Job):
         self.detail = f"{plan.total} runs in {duration(time.monotonic() - self._began)}."
         return DONE
 
-    def view(self, owner: bool) -> dict[str, Any]:
-        shown, step, plan = super().view(owner), self._step, self._plan
+    def view(self, owner: bool) -> JobValue:
+        """With the run being measured, the time left, and a line for each lane."""
+        value, step, plan = super().view(owner), self._step, self._plan
         if not self.working or plan is None:
-            return shown
+            return value
         turn = step.turn if step else None
         loading = step is None or (turn is None and step.done == 0)
         if loading:
-            label, shown["detail"] = self._waiting()
-            shown["label"] = shown["label"] or label
+            label, value["detail"] = self._waiting()
+            value["label"] = value["label"] or label
         elif step and turn:
-            shown["label"] = shown["label"] or "measuring"
-            shown["fraction"] = step.done / step.total
-            shown["detail"] = " · ".join(filter(None, self._parts(step)))
+            value["label"] = value["label"] or "measuring"
+            value["fraction"] = step.done / step.total
+            value["detail"] = " · ".join(filter(None, self._parts(step)))
         else:
-            shown["label"] = shown["label"] or "drawing the charts"
+            value["label"] = value["label"] or "drawing the charts"
         if step is not None:
-            shown["items"] = [self._item(lane, step) for lane in plan.lanes]
-        return shown
+            value["items"] = [self._item(lane, step) for lane in plan.lanes]
+        return value
 
     def _waiting(self) -> tuple[str, str]:
-        """Before the first turn: what for."""
+        """Label and detail before the first run: what it waits for."""
         plan, hosts = self._plan, self._arena.hosts
         assert plan is not None
         settled = all(hosts[lane].stage.name in ("ready", "failed") for lane in plan.lanes)
         if self._arena.busy and (settled or self._step is None):
             return "waiting", "for the run on the Compare tab to end"
         if self._step is None:
-            return "starting", "Looking at the machine."
+            return "starting", "Checking the machine."
         return "loading", ""
 
     def _parts(self, step: Step) -> list[str]:
+        """Which run it is, the time left, the prompt's length."""
         assert step.turn is not None
         left = step.seconds_left
         if left is not None:
-            left = max(left - (time.monotonic() - self._looked), 0.0)
+            left = max(left - (time.monotonic() - self._step_at), 0.0)
         tokens = f"{step.turn.prompt_tokens:,} prompt tokens"
         return [f"Run {step.done + 1} of {step.total}", time_left(left), tokens]
 
-    def _item(self, lane: Lane, step: Step) -> dict[str, Any]:
-        """A line of the lane: how it loads, then whether it has its turn."""
+    def _item(self, lane: Lane, step: Step) -> JobItem:
+        """The line of a lane: how far it has loaded, then whether it is being measured."""
         stage = self._arena.hosts[lane].stage
-        state, label = LANE_STATES.get(stage.name, WORKING), view.STATES[stage.name]
+        state, label = ITEM_STATES.get(stage.name, WORKING), STATES[stage.name]
         if stage.fraction is not None:
             label += f" {stage.fraction:.0%}".replace("%", " %")
-        if step.turn and lane in step.turn.lanes and state == "done":
+        if step.turn and lane in step.turn.lanes and state == DONE:
             state, label = WORKING, "measuring"
-        return {"text": view.label(lane), "state": state, "label": label, "note": ""}
+        return {"text": lane_label(lane), "state": state, "label": label, "note": ""}
 
 
-def drawn(result: dict[str, Any]) -> list[ChartImages]:
-    """Its charts; a fault in them must not cost the table."""
+def charts_of(result: dict[str, Any]) -> list[ChartImages]:
+    """The charts; an error in them must not cost the table."""
     try:
         return draw(result)
     except Exception:

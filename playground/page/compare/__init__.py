@@ -1,0 +1,1 @@
+"""The Compare tab: one prompt, a column for each lane."""

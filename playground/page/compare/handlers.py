@@ -1,11 +1,11 @@
-"""The Compare tab's handlers: one prompt, a column for each lane."""
+"""The Compare tab's handlers."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -15,187 +15,197 @@ from playground.lanes.lane import Lane, parse, parse_all
 from playground.page.access import is_owner
 from playground.page.benchmark.job import BenchmarkJob
 from playground.page.choices import Choices
-from playground.page.compare import view
-from playground.page.compare.strip import strip
+from playground.page.compare.card import CardValue, card, summary
+from playground.page.components import Inputs, Updates
+from playground.page.notes import NoteValue, note
 from playground.page.sessions import Session, Sessions
 from playground.runs.lane_run import LaneRun
-from playground.runs.request import IN_TURN, TOGETHER, Request
+from playground.runs.request import TOGETHER, Request
 
-__all__ = ["HINT", "IN_TURN", "MAX_COLUMNS", "TOGETHER", "CompareHandlers"]
+if TYPE_CHECKING:
+    from playground.page.compare.tab import CompareTab
 
 MAX_COLUMNS = 6
-UNDER_WAY = "Your prompt is already under way. Stop it first."
 HINT = "Press Run, or Ctrl+Enter in the prompt."
+STARTING = "Starting …"
+UNDER_WAY = "Your prompt is already running. Stop it first."
 QUEUED = "Waiting for its turn."
 BENCHMARK = "Waiting for the benchmark to end."
-WAITING_S = 0.25  # between two looks whether it has
 NEVER_BEGAN = "Stopped before it began."
+BENCHMARK_POLL_S = 0.25
 
 
 class CompareHandlers:
-    """The handlers of the tab, on one arena; choices: what a new visitor sees."""
+    """The handlers of the tab. choices: what a new visitor sees."""
 
-    def __init__(self, arena: Arena, choices: Choices, benching: BenchmarkJob) -> None:
-        self.arena, self.choices, self.benching = arena, choices, benching
-        self.sessions = Sessions()
+    def __init__(
+        self,
+        tab: CompareTab,
+        arena: Arena,
+        choices: Choices,
+        benchmark: BenchmarkJob,
+        sessions: Sessions,
+    ) -> None:
+        self.tab, self.arena, self.choices = tab, arena, choices
+        self.benchmark, self.sessions = benchmark, sessions
 
-    @property
-    def busy(self) -> bool:
-        """Whether a new run would wait."""
-        return self.arena.busy or self.benching.working
+    # What the components show
 
-    # What the outputs show
-
-    def cards(self, session: Session, names: list[str], model: str) -> list[Any]:
-        """Values of the columns' cards; None for the columns that are not used."""
-        shown = [self.card(session, parse(name), model) for name in names[:MAX_COLUMNS]]
-        return shown + [None] * (MAX_COLUMNS - len(shown))
-
-    def card(self, session: Session, lane: Lane, model: str) -> dict[str, Any]:
+    def card(self, session: Session, lane: Lane, model: str) -> CardValue:
+        """The card of one lane."""
         run = session.run.lanes.get(lane) if session.run else None
-        return view.card(self.arena.hosts[lane], run, self.arena.sampler.latest, model)
+        return card(self.arena.hosts[lane], run, self.arena.sampler.latest, model)
 
-    def strip(self) -> dict[str, Any]:
-        sampler = self.arena.sampler
-        return strip(sampler.samples, self.busy, sampler.power_source.text)
+    def cards(self, session: Session, names: list[str], model: str) -> Updates:
+        """The cards of the columns in use."""
+        columns = zip(self.tab.cards, names, strict=False)
+        return {each: self.card(session, parse(name), model) for each, name in columns}
 
-    def columns(self, names: list[str]) -> list[Any]:
-        return [gr.update(visible=n < len(names)) for n in range(MAX_COLUMNS)]
+    def answers(self, run: Run, names: list[str]) -> Updates:
+        """The answers so far, in the columns in use."""
+        columns = zip(self.tab.answers, names, strict=False)
+        return {each: text(run.lanes.get(parse(name))) for each, name in columns}
+
+    def no_answers(self) -> Updates:
+        """All answers emptied."""
+        return {each: "" for each in self.tab.answers}
+
+    def status(self, message: str | PlaygroundError) -> Updates:
+        """The line between the settings and the columns."""
+        return {self.tab.status: note(message)}
+
+    def new_columns(self, names: list[str], model: str) -> Updates:
+        """As many columns as lanes, without answers."""
+        visible: Updates = {
+            column: gr.update(visible=position < len(names))
+            for position, column in enumerate(self.tab.columns)
+        }
+        emptied: Updates = {each: None for each in self.tab.cards}
+        cards = self.cards(Session(), names, model)
+        return {**visible, **emptied, **cards, **self.no_answers(), **self.status(HINT)}
 
     # What the events do
 
-    def arrive(self, request: gr.Request) -> list[Any]:
+    def arrive(self, request: gr.Request) -> Updates:
         """A new page: the lanes and the model of this program."""
         names = [lane.name for lane in self.choices.chosen]
         model = self.choices.model
-        return [
-            gr.update(choices=self.choices.of_lanes(model, request), value=names),
-            gr.update(
-                choices=self.choices.of_models(request),
+        return {
+            self.tab.names: gr.update(choices=self.choices.lanes(model, request), value=names),
+            self.tab.model: gr.update(
+                choices=self.choices.models(request),
                 value=model,
                 allow_custom_value=self.choices.may_name_models(request),
             ),
-            *self.columns(names),
-            *self.cards(Session(), names, model),
-            view.note(HINT),
-        ]
+            **self.new_columns(names, model),
+        }
 
-    def choose(self, names: list[str], model: str, request: gr.Request) -> list[Any]:
+    def choose(self, names: list[str], model: str, request: gr.Request) -> Updates:
         """Load the chosen lanes with the model, unload the others, show their columns, emptied.
 
-        What is wrong is said in the status line, and everything stays as it was.
+        After an error everything stays as it was; the status line shows the error.
         """
         try:
             chosen = parse_all(names)[:MAX_COLUMNS] if names else []
             model = self.choices.permit(model, chosen, request)
         except PlaygroundError as error:
-            return [*[gr.skip()] * (3 * MAX_COLUMNS + 2), view.note(error)]
+            return self.status(error)
         session = self.sessions[request.session_hash]
         session.stop()  # its columns are no longer there
         session.run = None
         self.choices.choose(chosen, model)
-        names = [lane.name for lane in chosen]
-        return [
-            gr.update(choices=self.choices.of_lanes(model, request)),
-            gr.update(choices=self.choices.of_models(request), value=model),
-            *self.columns(names),
-            *self.cards(Session(), names, model),
-            *[""] * MAX_COLUMNS,
-            view.note(HINT),
-        ]
+        return {
+            self.tab.names: gr.update(choices=self.choices.lanes(model, request)),
+            self.tab.model: gr.update(choices=self.choices.models(request), value=model),
+            **self.new_columns([lane.name for lane in chosen], model),
+        }
 
-    def tick(self, names: list[str], model: str, request: gr.Request) -> list[Any]:
-        """Once a second: the gauges, and the cards unless a run of this visitor writes them."""
+    def tick(self, names: list[str], model: str, request: gr.Request) -> Updates:
+        """Once a second: the cards, unless a run of this visitor updates them."""
         session = self.sessions[request.session_hash]
-        if session.running:
-            return [self.strip(), *[gr.skip()] * MAX_COLUMNS]
-        return [self.strip(), *self.cards(session, names, model)]
+        return {} if session.running else self.cards(session, names, model)
 
-    def queue(self, request: gr.Request) -> dict[str, Any]:
+    def queue(self, request: gr.Request) -> NoteValue:
         """Run was pressed; the run itself may have to wait for its turn."""
         session = self.sessions[request.session_hash]
         if session.running or session.waiting:
             raise gr.Error(UNDER_WAY, print_exception=False)  # and so the run is not queued
         session.take_ticket()
-        queued = BENCHMARK if self.benching.working else QUEUED
-        return view.note(queued if self.busy else "Starting …")
+        queued = BENCHMARK if self.benchmark.working else QUEUED
+        return note(queued if self.benchmark.busy else STARTING)
 
-    async def run(
-        self,
-        prompt: str,
-        system: str,
-        names: list[str],
-        model: str,
-        mode: str,
-        max_new_tokens: float,
-        temperature: float,
-        request: gr.Request,
-    ) -> AsyncIterator[list[Any]]:
-        """All columns of one run, 8 times a second, and last their final state."""
+    async def run(self, values: Inputs, request: gr.Request) -> AsyncIterator[Updates]:
+        """All columns of one run, 8 times a second, and finally their last state."""
         session = self.sessions[request.session_hash]
+        names, model = values[self.tab.names], values[self.tab.model]
 
-        def nothing(status: str | PlaygroundError) -> list[Any]:
+        def nothing(message: str | PlaygroundError) -> Updates:
+            session.run = None
             cards = self.cards(session, names, model)
-            return [*cards, *[""] * MAX_COLUMNS, view.note(status)]
+            return {**cards, **self.no_answers(), **self.status(message)}
 
-        while self.benching.working and session.waiting:
-            session.run = None  # the columns are empty
+        while self.benchmark.working and session.waiting:
             yield nothing(BENCHMARK)
-            await asyncio.sleep(WAITING_S)
+            await asyncio.sleep(BENCHMARK_POLL_S)
         if not session.use_ticket():
             yield nothing(NEVER_BEGAN)
             return
-
-        def begin() -> tuple[list[Lane], Run]:
-            chosen = parse_all(names)[:MAX_COLUMNS]
-            permitted = self.choices.permit(model, chosen, request)
-            joining = [lane for lane in chosen if self.arena.hosts[lane].can_join(permitted)]
-            for lane in set(chosen) - set(joining):
-                self.arena.hosts[lane].load_in_background(permitted)
-            lanes, tokens = tuple(joining or chosen), whole(max_new_tokens)
-            asked = Request(prompt, lanes, mode, tokens, temperature, system, permitted)
-            return chosen, self.benching.start_run(asked, keep=is_owner(request))
-
         try:
-            chosen, run = await asyncio.to_thread(begin)  # it may wait for the devices to be known
-            model = run.request.model
+            # In a thread: it may wait for the devices to be probed.
+            chosen, run = await asyncio.to_thread(self.start, values, request)
         except PlaygroundError as error:
-            session.run = None
             yield nothing(error)
             return
         session.run = run
         try:
             while not run.done.is_set() and session.run is run:
-                begun = any(each.t0 for each in run.lanes.values())
-                status = "Running." if begun else run.waiting
-                yield self.state(run, session, names, model, status)
+                begun = any(lane_run.t0 for lane_run in run.lanes.values())
+                yield self.state(session, run, names, "Running." if begun else run.waiting)
                 await asyncio.sleep(1 / STATES_HZ)
-            if session.run is not run:  # other lanes were chosen: what is still on its way to the
-                # browser may overtake the emptied columns, so the last word is said here too
-                yield [*[gr.skip()] * MAX_COLUMNS, *[""] * MAX_COLUMNS, view.note(HINT)]
-                return
-            others = [self.arena.hosts[lane] for lane in chosen if lane not in run.lanes]
-            summary = run.error or view.summary(list(run.lanes.values()), others)
-            yield self.state(run, session, names, model, summary)
+            if session.run is run:
+                others = [self.arena.hosts[lane] for lane in chosen if lane not in run.lanes]
+                outcome = run.error or summary(list(run.lanes.values()), others)
+                yield self.state(session, run, names, outcome)
+            else:  # other lanes were chosen: an update still on its way to the browser may
+                # overtake the one that emptied the columns, so they are emptied here too
+                yield {**self.no_answers(), **self.status(HINT)}
         finally:
             run.stop()
 
+    def start(self, values: Inputs, request: gr.Request) -> tuple[list[Lane], Run]:
+        """Start the chosen lanes that can join, load the others for the next run.
+
+        Raises PlaygroundError for what cannot be run.
+        """
+        tab = self.tab
+        chosen = parse_all(values[tab.names])[:MAX_COLUMNS]
+        model = self.choices.permit(values[tab.model], chosen, request)
+        joining = [lane for lane in chosen if self.arena.hosts[lane].can_join(model)]
+        for lane in set(chosen) - set(joining):
+            self.arena.hosts[lane].load_in_background(model)
+        question = Request(
+            prompt=values[tab.prompt],
+            lanes=tuple(joining or chosen),
+            mode=values[tab.mode],
+            max_new_tokens=values[tab.max_new_tokens],
+            temperature=values[tab.temperature],
+            system=values[tab.system],
+            model=model,
+        )
+        return chosen, self.benchmark.start_run(question, keep=is_owner(request))
+
     def state(
-        self,
-        run: Run,
-        session: Session,
-        names: list[str],
-        model: str,
-        status: str | PlaygroundError,
-    ) -> list[Any]:
-        texts = [answer(run.lanes.get(parse(name))) for name in names[:MAX_COLUMNS]]
-        texts += [""] * (MAX_COLUMNS - len(texts))
-        return [*self.cards(session, names, model), *texts, view.note(status)]
+        self, session: Session, run: Run, names: list[str], message: str | PlaygroundError
+    ) -> Updates:
+        """Cards, answers and status of a run."""
+        cards = self.cards(session, names, run.request.model)
+        return {**cards, **self.answers(run, names), **self.status(message)}
 
     def stop(self, request: gr.Request) -> None:
+        """Stop all lanes of this visitor's run, or take it out of the queue."""
         self.sessions[request.session_hash].stop()
 
-    def stop_one(self, position: int) -> Callable[[list[str], gr.Request], None]:
+    def stop_column(self, position: int) -> Callable[[list[str], gr.Request], None]:
         """The handler of the Stop button in that column."""
 
         def stop(names: list[str], request: gr.Request) -> None:
@@ -214,13 +224,13 @@ class CompareHandlers:
         temperature: float = 0.0,
         system: str = "",
     ) -> Iterator[dict[str, Any]]:
-        """One prompt on some lanes; streams states, the last one as `ask --json` prints it."""
+        """Run one prompt on some lanes; streams states, the last one as `ask --json` prints it."""
         try:
             chosen = tuple(parse_all(lanes))
             model = self.choices.permit(self.choices.model, list(chosen), request)
-            while self.benching.working:
-                time.sleep(WAITING_S)
-            run = self.benching.start_run(
+            while self.benchmark.working:
+                time.sleep(BENCHMARK_POLL_S)
+            run = self.benchmark.start_run(
                 Request(prompt, chosen, mode, max_new_tokens, temperature, system, model),
                 keep=is_owner(request),
             )
@@ -232,10 +242,6 @@ class CompareHandlers:
             raise gr.Error(str(error), print_exception=False) from error
 
 
-def whole(number: float) -> int:
-    """A slider's or a number box's value; anything else is left for Request to refuse."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number  # type: ignore[return-value]
-
-
-def answer(run: LaneRun | None) -> str:
+def text(run: LaneRun | None) -> str:
+    """The answer so far."""
     return run.view()["text"] if run else ""

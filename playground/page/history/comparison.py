@@ -1,72 +1,98 @@
-"""Two of the history side by side, as plain values."""
+"""Two entries of the history side by side, as plain values."""
 
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Any
+from typing import TypedDict
 
+from playground.formatting import NA
 from playground.history import Entry, compare
 from playground.history.compare import ComparisonRow, Sharing
 from playground.history.export import DIGITS, HEADINGS
-from playground.page.compare.view import NA
 from playground.page.history.entry import plain
-from playground.page.history.export import charts_of_two
-from playground.page.history.listing import MODES, heading, lane
+from playground.page.history.export import ChartName, comparison_charts
+from playground.page.history.listing import MODES, HeadingValue, heading, lane
 
 MAX_SETTING_LENGTH = 300  # characters
 
-Json = dict[str, Any]
+
+class ComparedLaneValue(TypedDict):
+    """A lane; each row: figure, A, B, B / A."""
+
+    lane: str
+    rows: list[list[str]]
 
 
-def board(a: Entry, b: Entry) -> Json:
-    found = compare(a, b)
+class ComparisonValue(TypedDict):
+    """What comparison.js shows.
+
+    differing: setting, A, B. sharing: lane, rate in turn, rate together, ratio.
+    """
+
+    a: HeadingValue
+    b: HeadingValue
+    charts: list[ChartName]
+    differing: list[list[str]]
+    sharing: list[list[str]]
+    lanes: list[ComparedLaneValue]
+
+
+def comparison(a: Entry, b: Entry) -> ComparisonValue:
+    """Settings that differ, what sharing the machine costs, and all figures."""
+    result = compare(a, b)
     return {
         "a": heading(a),
         "b": heading(b),
-        "charts": charts_of_two(a, b),
+        "charts": comparison_charts(a, b),
         "differing": [
-            [name.replace("_", " "), setting(a, name), setting(b, name)] for name in found.differing
+            [name.replace("_", " "), setting(a, name), setting(b, name)]
+            for name in result.differing
         ],
-        "sharing": [[title(each), *shared(each)] for each in found.sharing],
+        "sharing": [[title(sharing), *shared(sharing)] for sharing in result.sharing],
         "lanes": [
-            {"lane": name, "rows": [figure(each) for each in rows if known(each)]}
-            for name, rows in groupby(found.rows, key=title)
+            {"lane": name, "rows": [figure(row) for row in rows if has_value(row)]}
+            for name, rows in groupby(result.rows, key=title)
         ],
     }
 
 
 def setting(entry: Entry, name: str) -> str:
+    """The setting's value, shortened."""
     value = entry.said(name)
     text = MODES.get(value, plain(value)) if name == "mode" else plain(value)
     return text if len(text) <= MAX_SETTING_LENGTH else f"{text[:MAX_SETTING_LENGTH]} …"
 
 
-def title(of: ComparisonRow | Sharing) -> str:
-    """ "OpenVINO GenAI · CPU · int8", of a benchmark with the prompt's length."""
-    length = "" if of.prompt_tokens is None else f", {of.prompt_tokens:,} prompt tokens"
-    return lane(of.lane) + length
+def title(row: ComparisonRow | Sharing) -> str:
+    """ "OpenVINO GenAI · CPU · int8", for a benchmark with the prompt length."""
+    length = "" if row.prompt_tokens is None else f", {row.prompt_tokens:,} prompt tokens"
+    return lane(row.lane) + length
 
 
-def known(row: ComparisonRow) -> bool:
+def has_value(row: ComparisonRow) -> bool:
+    """Whether at least one of the two has the figure."""
     return row.a is not None or row.b is not None
 
 
 def figure(row: ComparisonRow) -> list[str]:
+    """Name, A, B, B / A."""
     name = HEADINGS[row.figure]
     return [name, amount(row.figure, row.a), amount(row.figure, row.b), times(row.ratio)]
 
 
-def shared(found: Sharing) -> list[str]:
-    figures = [amount("decode_tps", each) for each in (found.in_turn, found.together)]
-    return [*figures, times(found.ratio)]
+def shared(sharing: Sharing) -> list[str]:
+    """Rate in turn, rate together, ratio."""
+    rates = [amount("decode_tps", rate) for rate in (sharing.in_turn, sharing.together)]
+    return [*rates, times(sharing.ratio)]
 
 
 def amount(figure: str, value: float | None) -> str:
+    """A value with the digits of its figure."""
     if value is None:
         return NA
     return f"{value:,.{DIGITS.get(figure, 1)}f}" if isinstance(value, float) else f"{value:,}"
 
 
 def times(ratio: float | None) -> str:
-    """ "0.62×": b over a."""
+    """ "0.62×": B over A."""
     return NA if ratio is None else f"{ratio:.2f}×"

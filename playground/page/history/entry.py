@@ -1,53 +1,118 @@
-"""An opened run or benchmark of the History tab, as plain values."""
+"""An opened entry of the History tab, as plain values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from playground.formatting import NA, memory_size, number
 from playground.history import BENCH, RUN, Entry, to_markdown
-from playground.page.compare import view
-from playground.page.history import export as history_export
-from playground.page.history.gauges import series
-from playground.page.history.listing import heading, lane, state
+from playground.page.history.export import ChartName, charts
+from playground.page.history.gauges import CurveValue, curves
+from playground.page.history.listing import HeadingValue, heading, lane, state
+from playground.page.labels import FINISH_REASONS
 from playground.runs.agreement import FIRST, Agreement, agreement, difference, reference_of
 
-SAID = ("model", "mode", "lanes", "prompt", "system")  # these have places of their own
-SPREAD = ("ttft_ms", "tpot_ms", "decode_tps", "j_per_token")
-
-Json = dict[str, Any]
+SHOWN_ELSEWHERE = ("model", "mode", "lanes", "prompt", "system")
+MEDIANS = ("ttft_ms", "tpot_ms", "decode_tps", "j_per_token")
 
 
-def board(entry: Entry, differing: str = "") -> Json:
-    """Everything of it. differing: the lane whose answer is marked where it differs."""
+class LaneValue(TypedDict):
+    """A lane of a run: what it is, its figures, its answer or its error."""
+
+    lane: str
+    engine: str
+    device: str
+    precision: str
+    hardware: str
+    recipe: str
+    state: str
+    label: str
+    detail: str
+    tps: str
+    figures: list[list[str]]
+    proof: str
+    answer: str
+    message: str
+    fix: str
+
+
+class BenchmarkRowValue(TypedDict):
+    """A lane of a benchmark at one prompt length. figures: of MEDIANS, each with its p5–p95."""
+
+    lane: str
+    prompt_tokens: str
+    new_tokens: str
+    figures: list[list[str]]
+    load: str
+    memory: str
+    state: str
+    label: str
+    error: str
+
+
+class AgreeingLaneValue(TypedDict):
+    """How far a lane's answer agrees with the reference."""
+
+    lane: str
+    label: str
+    text: str
+
+
+class AgreementValue(TypedDict):
+    """differing: the lane whose difference is shown, "" for none; pieces: (operation, text)."""
+
+    reference: str
+    rows: list[AgreeingLaneValue]
+    differing: str
+    pieces: list[list[str]]
+
+
+class EntryValue(HeadingValue):
+    """What entry.js shows."""
+
+    prompt: str
+    system: str
+    settings: list[list[str]]
+    gauges: list[CurveValue]
+    lanes: list[LaneValue]
+    bench: list[BenchmarkRowValue]
+    agreement: AgreementValue | None
+    repeatable: bool
+    charts: list[ChartName]
+    markdown: str
+
+
+def entry_value(entry: Entry, differing: str = "") -> EntryValue:
+    """The whole entry. differing: the lane whose difference from the reference is shown."""
     return {
         **heading(entry),
         "prompt": entry.settings.get("prompt") or "",
         "system": entry.settings.get("system") or "",
         "settings": settings(entry),
-        "gauges": series(entry.gauges),
-        "lanes": [lane_of(each) for each in entry.records] if entry.kind == RUN else [],
-        "bench": [bench_row(each) for each in entry.records] if entry.kind == BENCH else [],
-        "agreement": agreeing(entry, differing) if entry.kind == RUN else None,
+        "gauges": curves(entry.gauges),
+        "lanes": [lane_value(record) for record in entry.records] if entry.kind == RUN else [],
+        "bench": [bench_row(record) for record in entry.records] if entry.kind == BENCH else [],
+        "agreement": agreement_value(entry, differing) if entry.kind == RUN else None,
         "repeatable": entry.kind == RUN and bool(entry.settings.get("prompt")),
-        "charts": history_export.charts(entry),
+        "charts": charts(entry),
         "markdown": to_markdown([entry]),
     }
 
 
 def settings(entry: Entry) -> list[list[str]]:
-    """Name and value, but for what the board shows elsewhere."""
+    """Name and value of the settings that have no place of their own."""
     inner = entry.result.get("settings")
-    told = {**(inner if isinstance(inner, dict) else {}), **entry.settings}
+    merged = {**(inner if isinstance(inner, dict) else {}), **entry.settings}
+    rows = [[name, plain(value)] for name, value in merged.items() if name not in SHOWN_ELSEWHERE]
     power = entry.result.get("power_source")
-    found = [[name, plain(value)] for name, value in told.items() if name not in SAID]
     if isinstance(power, str) and power:
-        found.append(["power source", power])
-    return [[name.replace("_", " "), value] for name, value in found]
+        rows.append(["power source", power])
+    return [[name.replace("_", " "), value] for name, value in rows]
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
+    """A setting's value as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -55,8 +120,8 @@ def plain(value: Any) -> str:
     return NA if value is None else str(value)
 
 
-def lane_of(record: Mapping[str, Any]) -> Json:
-    """A lane's record: what it is, its figures, its answer or what was wrong."""
+def lane_value(record: Mapping[str, Any]) -> LaneValue:
+    """A lane of a run."""
     error, status = record.get("error") or {}, record.get("status")
     parts = record["lane"].split(":")
     return {
@@ -68,7 +133,7 @@ def lane_of(record: Mapping[str, Any]) -> Json:
         "recipe": str((record.get("weights") or {}).get("recipe") or ""),
         "state": status or "",
         "label": state(status),
-        "detail": view.REASONS.get(record.get("finish_reason") or "", ""),
+        "detail": FINISH_REASONS.get(record.get("finish_reason") or "", ""),
         "tps": number(record.get("decode_tps"), ".1f"),
         "figures": figures(record),
         "proof": proof(record),
@@ -78,44 +143,46 @@ def lane_of(record: Mapping[str, Any]) -> Json:
     }
 
 
-def dotted(*texts: Any) -> str:
-    return " · ".join(str(each) for each in texts if each)
+def dotted(*texts: str | None) -> str:
+    """The texts that are there, separated by dots."""
+    return " · ".join(str(text) for text in texts if text)
 
 
 def figures(record: Mapping[str, Any]) -> list[list[str]]:
-    def told(name: str, form: str, unit: str = "") -> str:
-        value = record.get(name)
-        return NA if value is None else f"{value:{form}} {unit}".rstrip()
+    """Name and value of each figure."""
+
+    def value(name: str, form: str, unit: str = "") -> str:
+        return NA if record.get(name) is None else f"{record[name]:{form}} {unit}".rstrip()
 
     return [
-        ["TTFT", told("ttft_ms", ",.0f", "ms")],
-        ["TPOT", told("tpot_ms", ",.1f", "ms")],
-        ["ITL p95", told("itl_p95_ms", ",.1f", "ms")],
-        ["Prompt", told("prompt_tokens", ",", "tokens")],
-        ["Answer", told("new_tokens", ",", "tokens")],
-        ["Load", told("load_s", ",.2f", "s")],
+        ["TTFT", value("ttft_ms", ",.0f", "ms")],
+        ["TPOT", value("tpot_ms", ",.1f", "ms")],
+        ["ITL p95", value("itl_p95_ms", ",.1f", "ms")],
+        ["Prompt", value("prompt_tokens", ",", "tokens")],
+        ["Answer", value("new_tokens", ",", "tokens")],
+        ["Load", value("load_s", ",.2f", "s")],
         ["Memory", memory_size(record.get("peak_rss_mb"))],
-        ["Weights read", told("bandwidth_gbs", ",.1f", "GB/s")],
-        ["Energy", told("j_per_token", ",.2f", "J/token")],
-        ["Idle before", told("idle_w", ",.1f", "W")],
+        ["Weights read", value("bandwidth_gbs", ",.1f", "GB/s")],
+        ["Energy", value("j_per_token", ",.2f", "J/token")],
+        ["Idle before", value("idle_w", ",.1f", "W")],
     ]
 
 
 def proof(record: Mapping[str, Any]) -> str:
-    """Which device did the work, as the gauges saw it."""
-    found, percent = record.get("device_proof"), record.get("device_busy_pct")
-    return found or ("" if percent is None else f"device {percent:.0f} % busy")
+    """Which device did the work, according to the gauges."""
+    text, percent = record.get("device_proof"), record.get("device_busy_pct")
+    return text or ("" if percent is None else f"device {percent:.0f} % busy")
 
 
-def bench_row(record: Mapping[str, Any]) -> Json:
-    """One lane at one prompt length: medians, each with p5–p95."""
+def bench_row(record: Mapping[str, Any]) -> BenchmarkRowValue:
+    """A lane of a benchmark at one prompt length."""
     error = record.get("error") or {}
     return {
         "lane": lane(record["lane"]),
         "prompt_tokens": number(record.get("prompt_tokens"), ","),
         "new_tokens": number(record.get("new_tokens"), ","),
         "figures": [
-            [number(record.get(name), form(name)), spread(record, name)] for name in SPREAD
+            [number(record.get(name), form(name)), spread(record, name)] for name in MEDIANS
         ],
         "load": number(record.get("load_s"), ".2f"),
         "memory": memory_size(record.get("peak_rss_mb")),
@@ -126,39 +193,49 @@ def bench_row(record: Mapping[str, Any]) -> Json:
 
 
 def form(figure: str) -> str:
+    """The format of a figure's value."""
     return ",.2f" if figure == "j_per_token" else ",.1f"
 
 
 def spread(record: Mapping[str, Any], figure: str) -> str:
-    """ "24.1–26.0", or "" where there is none: an import may tell anything there."""
+    """ "24.1–26.0" from p5 and p95; "" if they are missing or an import has no numbers there."""
     ends = [record.get(name) for name in ("p5", "p95")]
-    known = [each.get(figure) for each in ends if isinstance(each, dict)]
-    if len(known) < 2 or not all(type(each) in (int, float) for each in known):
+    values = [end.get(figure) for end in ends if isinstance(end, dict)]
+    if len(values) < 2 or not all(type(value) in (int, float) for value in values):
         return ""
-    return "–".join(f"{each:{form(figure)}}" for each in known)
+    return "–".join(f"{value:{form(figure)}}" for value in values)
 
 
-def agreeing(entry: Entry, differing: str) -> Json | None:
-    """Where lanes leave the reference; None when nothing can be compared."""
+def agreement_value(entry: Entry, differing: str) -> AgreementValue | None:
+    """Where answers deviate from the reference; None if nothing can be compared."""
     temperature = entry.said("temperature")
     greedy = temperature if type(temperature) in (int, float) else None
-    found = agreement(entry.records, greedy)
+    agreements = agreement(entry.records, greedy)
     reference = reference_of(entry.records, greedy)
-    if not found or reference is None:
+    if not agreements or reference is None:
         return None
-    rows = [{"lane": each.lane, "label": lane(each.lane), "text": told(each)} for each in found]
-    chosen = [each for each in entry.records if each["lane"] == differing]
-    if not chosen or differing not in [each.lane for each in found]:
-        return {"reference": lane(reference["lane"]), "rows": rows, "differing": "", "pieces": []}
-    pieces = difference(reference.get("text") or "", chosen[0].get("text") or "")
-    shown = [list(each) for each in pieces]
-    label = lane(reference["lane"])
-    return {"reference": label, "rows": rows, "differing": differing, "pieces": shown}
+    pieces: list[list[str]] = []
+    chosen = [record for record in entry.records if record["lane"] == differing]
+    if chosen and differing in [each.lane for each in agreements]:
+        texts = reference.get("text") or "", chosen[0].get("text") or ""
+        pieces = [list(piece) for piece in difference(*texts)]
+    else:
+        differing = ""
+    rows: list[AgreeingLaneValue] = [
+        {"lane": each.lane, "label": lane(each.lane), "text": agreement_text(each)}
+        for each in agreements
+    ]
+    return {
+        "reference": lane(reference["lane"]),
+        "rows": rows,
+        "differing": differing,
+        "pieces": pieces,
+    }
 
 
-def told(found: Agreement) -> str:
-    """ "leaves it at token 13; 57 of the first 64 tokens are the same"."""
-    if found.leaves_at is None:
-        return f"agrees in all {found.compared:,} tokens that both have"
-    of = f"{found.agreeing} of the first {min(FIRST, found.counted)} tokens are the same"
-    return f"leaves it at token {found.leaves_at + 1:,}; {of}"
+def agreement_text(each: Agreement) -> str:
+    """ "deviates at token 13; 57 of the first 64 tokens are the same"."""
+    if each.leaves_at is None:
+        return f"agrees in all {each.compared:,} tokens that both have"
+    share = f"{each.agreeing} of the first {min(FIRST, each.counted)} tokens are the same"
+    return f"deviates at token {each.leaves_at + 1:,}; {share}"

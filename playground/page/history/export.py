@@ -1,53 +1,54 @@
-"""An entry of the history as a file that the browser saves."""
+"""Files made of an entry of the history, and the charts that can be drawn of it."""
 
 from __future__ import annotations
 
-import base64
-import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypedDict
 
 from playground import charts as drawing
 from playground.history import Entry, to_csv, to_json, to_markdown
+from playground.page.components import FileValue, download
 
-Json = dict[str, Any]
-
-MARK = "\ufeff"  # at the beginning of a file: a spreadsheet knows UTF-8 by it
-# Ending, and what makes the text.
+UTF8_BOM = "\ufeff"  # spreadsheets recognise UTF-8 by it
+# File extension, and the function that writes the text.
 FORMATS: dict[str, tuple[str, Callable[[Sequence[Entry]], str]]] = {
     "json": ("json", to_json),
-    "csv": ("csv", lambda entries: MARK + to_csv(entries)),
+    "csv": ("csv", lambda entries: UTF8_BOM + to_csv(entries)),
     "markdown": ("md", to_markdown),
 }
-_numbers = itertools.count(1)
 
 
-def file(entry: Entry, what: str, other: Entry | None = None) -> Json:
-    """what: of FORMATS, or a chart's name. other: which the chart compares it with. number: makes
-    each press another value.
+class ChartName(TypedDict):
+    """A chart that can be saved."""
 
-    Raises BadInput when there is no such chart.
+    name: str
+    title: str
+
+
+def export(entry: Entry, kind: str, other: Entry | None = None) -> FileValue:
+    """kind: one of FORMATS, or a chart's name. other: the entry that the chart compares it with.
+
+    Raises BadInput if there is no such chart.
     """
-    name = f"playground-{entry.kind}-{entry.id}"
-    if what in FORMATS:
-        ending, make = FORMATS[what]
-        data, name = make([entry]).encode("utf-8", "replace"), f"{name}.{ending}"
-    else:
-        second = other.result if other else None
-        data, name = drawing.png(entry.result, what, other=second), f"{name}-{what}.png"
-    return {"number": next(_numbers), "name": name, "data": base64.b64encode(data).decode("ascii")}
+    stem = f"playground-{entry.kind}-{entry.id}"
+    if kind in FORMATS:
+        extension, write = FORMATS[kind]
+        return download(f"{stem}.{extension}", write([entry]).encode("utf-8", "replace"))
+    picture = drawing.png(entry.result, kind, other=other.result if other else None)
+    return download(f"{stem}-{kind}.png", picture)
 
 
-def charts(entry: Entry) -> list[Json]:
-    """Those that can be drawn of it."""
-    return [named(each) for each in drawing.available(entry.result)]
+def charts(entry: Entry) -> list[ChartName]:
+    """The charts for which the entry has figures."""
+    return [chart_name(chart) for chart in drawing.available(entry.result)]
 
 
-def charts_of_two(a: Entry, b: Entry) -> list[Json]:
-    """Those that need both."""
-    found = drawing.available(a.result, other=b.result)
-    return [named(each) for each in found if each.name == drawing.SHARING]
+def comparison_charts(a: Entry, b: Entry) -> list[ChartName]:
+    """The charts that need both entries."""
+    available = drawing.available(a.result, other=b.result)
+    return [chart_name(chart) for chart in available if chart.name == drawing.SHARING]
 
 
-def named(chart: drawing.Chart) -> Json:
+def chart_name(chart: drawing.Chart) -> ChartName:
+    """Its name and title."""
     return {"name": chart.name, "title": chart.title}

@@ -1,83 +1,105 @@
-"""The gauges during a run, as the History tab draws them: mean and course of each."""
+"""The gauges during a run, as the History tab draws them: average and curve of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 MAX_POINTS = 120
 
 Json = dict[str, Any]
-Read = Callable[[Json], Any]
+Read = Callable[[Json], object]
 
 
-def series(gauges: Sequence[Any]) -> list[Json]:
-    """One for each gauge that was read; an imported run may tell anything, which is left out."""
-    samples = [each for each in gauges if isinstance(each, dict) and seconds(each) > 0]
-    if not samples:
+class CurveValue(TypedDict):
+    """A gauge: its average, and points in per cent of the width and height."""
+
+    label: str
+    value: str
+    unit: str
+    points: list[list[float]]
+
+
+def curves(samples: Sequence[object]) -> list[CurveValue]:
+    """One for each gauge with values; malformed samples of an imported run are left out."""
+    valid = [sample for sample in samples if isinstance(sample, dict) and seconds(sample) > 0]
+    if not valid:
         return []
-    found = [
-        course("CPU", "%", samples, lambda each: each.get("cpu_percent"), 100.0),
-        course("Memory", "GB", samples, lambda each: over(each.get("memory_used_mb"), 1e3)),
+    drawn = [
+        curve("CPU", "%", valid, lambda sample: sample.get("cpu_percent"), 100.0),
+        curve("Memory", "GB", valid, memory_gb),
     ]
     for kind, label in (("gpus", "GPU"), ("npus", "NPU")):
-        for name in names(samples, kind):
+        for name in names(valid, kind):
             title = f"{label} {name}".strip()
-            found.append(course(title, "%", samples, of(kind, name, "percent"), 100.0))
-    for name in names(samples, "meters"):
-        found.append(course(f"Power {name}", "W", samples, of("meters", name, "watts")))
-    return [each for each in found if each]
+            drawn.append(curve(title, "%", valid, reader(kind, name, "percent"), 100.0))
+    for name in names(valid, "meters"):
+        drawn.append(curve(f"Power {name}", "W", valid, reader("meters", name, "watts")))
+    return [each for each in drawn if each]
 
 
-def course(label: str, unit: str, samples: Sequence[Json], read: Read, top: float = 0.0) -> Json:
-    """Its mean, each value by the time for which it stands, and points in per cent of width and
-    height. top: of the chart; 0 for its greatest value. Empty when nothing is known."""
-    known = [(each, value) for each in samples if is_number(value := read(each))]
-    if not known:
-        return {}
+def curve(
+    label: str, unit: str, samples: Sequence[Json], read: Read, top: float = 0.0
+) -> CurveValue | None:
+    """Its average weighted by time, and its points; None without a value.
+
+    top: the value at the top of the chart; 0 for the highest one.
+    """
+    values = [
+        (sample, value) for sample in samples if (value := as_number(read(sample))) is not None
+    ]
+    if not values:
+        return None
     begin, end = samples[0]["began_ns"], samples[-1]["ended_ns"]
-    top = top or max(value for _, value in known) or 1.0
-    spans = [(seconds(each), value) for each, value in known]
-    mean = sum(span * value for span, value in spans) / sum(span for span, _ in spans)
-    step = -(-len(known) // MAX_POINTS)
+    top = top or max(value for _, value in values) or 1.0
+    weighted = sum(seconds(sample) * value for sample, value in values)
+    average = weighted / sum(seconds(sample) for sample, _ in values)
+    step = -(-len(values) // MAX_POINTS)
     points = [
         [
-            round(100 * (each["ended_ns"] - begin) / (end - begin), 1),
+            round(100 * (sample["ended_ns"] - begin) / (end - begin), 1),
             round(max(0, min(100 * value / top, 100)), 1),
         ]
-        for each, value in known[::step]
+        for sample, value in values[::step]
     ]
     digits = 0 if unit == "%" else 1
-    return {"label": label, "value": f"{mean:.{digits}f}", "unit": unit, "points": points}
+    return {"label": label, "value": f"{average:.{digits}f}", "unit": unit, "points": points}
 
 
 def names(samples: Sequence[Json], kind: str) -> list[str]:
-    return list(
-        dict.fromkeys(str(one.get("name")) for each in samples for one in listed(each, kind))
-    )
+    """The names of the gauges of a kind, without duplicates."""
+    gauges = (gauge for sample in samples for gauge in gauges_of(sample, kind))
+    return list(dict.fromkeys(str(gauge.get("name")) for gauge in gauges))
 
 
-def of(kind: str, name: str, figure: str) -> Read:
-    def read(sample: Json) -> Any:
-        mine = (one.get(figure) for one in listed(sample, kind) if str(one.get("name")) == name)
-        return next(mine, None)
+def reader(kind: str, name: str, figure: str) -> Read:
+    """Reads a figure of the gauge of that kind and name."""
+
+    def read(sample: Json) -> object:
+        gauges = gauges_of(sample, kind)
+        return next((each.get(figure) for each in gauges if str(each.get("name")) == name), None)
 
     return read
 
 
-def listed(sample: Json, kind: str) -> list[Json]:
-    found = sample.get(kind)
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+def gauges_of(sample: Json, kind: str) -> list[Json]:
+    """The gauges of a kind in one sample."""
+    gauges = sample.get(kind)
+    return [each for each in gauges if isinstance(each, dict)] if isinstance(gauges, list) else []
+
+
+def memory_gb(sample: Json) -> float | None:
+    """Memory in use."""
+    used_mb = as_number(sample.get("memory_used_mb"))
+    return None if used_mb is None else used_mb / 1e3
 
 
 def seconds(sample: Json) -> float:
-    ends = sample.get("began_ns"), sample.get("ended_ns")
-    return (ends[1] - ends[0]) / 1e9 if all(map(is_number, ends)) else 0.0  # type: ignore[operator]
+    """The length of a sample; 0 if it is not known."""
+    begin, end = as_number(sample.get("began_ns")), as_number(sample.get("ended_ns"))
+    return 0.0 if begin is None or end is None else (end - begin) / 1e9
 
 
-def over(value: Any, unit: float) -> Any:
-    return value / unit if is_number(value) else None
-
-
-def is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+def as_number(value: object) -> float | None:
+    """None for anything but an integer or a float."""
+    return value if type(value) in (int, float) else None  # type: ignore[return-value]

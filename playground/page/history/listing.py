@@ -1,77 +1,131 @@
-"""The list of the History tab, as plain values; and how its texts name modes and lanes."""
+"""The list of the History tab, as plain values; and how the tab writes modes, models and lanes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from playground.errors import BadInput
 from playground.formatting import number
-from playground.history import BENCH, Entry, Summary
-from playground.lanes import lane as lanes
-from playground.page.compare import view
+from playground.history import BENCH, RUN, Entry, Summary
+from playground.lanes.lane import parse
+from playground.page.labels import STATES, lane_label, model_label
 from playground.page.sessions import HistoryView
 from playground.runs.request import IN_TURN, TOGETHER
 
-KINDS = {"run": "Run", BENCH: "Benchmark"}
+KINDS = {RUN: "Run", BENCH: "Benchmark"}
 MODES = {TOGETHER: "Together", IN_TURN: "In turn"}
-EMPTY = "Nothing is kept yet. Every run and every benchmark is, as soon as it has ended."
-
-Json = dict[str, Any]
+EMPTY = "Nothing yet. Every run and every benchmark is added as soon as it has ended."
 
 
-def nothing(why: str, *, bad: bool = False) -> Json:
-    """No list, and the reason. owner: whether this visitor may search and delete."""
-    return {"owner": False, "why": why, "bad": bad, "rows": [], "more": False, "first": None}
+class HeadingValue(TypedDict):
+    """What identifies an entry. made_at: ISO 8601."""
+
+    id: int | None
+    made_at: str | None
+    kind: str
+    mode: str
+    model: str
 
 
-def board(found: Sequence[Summary], total: int, looking: HistoryView, notice: str) -> Json:
-    """As many as are shown. found: at least one more, where there is; total: all that are kept;
-    notice: what a person should know of the file."""
-    first = looking.first
-    others = [each for each in found if first is None or each.id != first.id]
-    why = "" if others else nothing_found(looking)
+class ListedLaneValue(TypedDict):
+    """A lane of a listed entry. at: of which prompt length the rate is, for a benchmark."""
+
+    lane: str
+    tps: str
+    at: str
+    state: str
+    label: str
+
+
+class ListedEntryValue(HeadingValue):
+    """A row of the list."""
+
+    prompt: str
+    lanes: list[ListedLaneValue]
+
+
+class ListingValue(TypedDict):
+    """What history.js shows.
+
+    owner: may search and delete. why: the reason for an empty list, or a warning. more: whether
+    there are more rows. comparing: what the entry to choose will be compared with.
+    """
+
+    owner: bool
+    why: str
+    error: bool
+    rows: list[ListedEntryValue]
+    more: bool
+    total: int
+    comparing: HeadingValue | None
+
+
+def unavailable(why: str, *, error: bool = False) -> ListingValue:
+    """No list, and the reason."""
     return {
-        "owner": True,
-        "why": notice or why,
-        "bad": bool(notice),
-        "rows": [row(each) for each in others[: looking.shown]],
-        "more": len(others) > looking.shown,
-        "total": total,
-        "first": heading(first) if first else None,
+        "owner": False,
+        "why": why,
+        "error": error,
+        "rows": [],
+        "more": False,
+        "total": 0,
+        "comparing": None,
     }
 
 
-def nothing_found(looking: HistoryView) -> str:
-    if looking.sought.strip():
-        return f"No prompt, model or lane has “{looking.sought.strip()}” in it."
-    return "There is no other to compare it with." if looking.first else EMPTY
+def listing(
+    matches: Sequence[Summary], total: int, view: HistoryView, warning: str
+) -> ListingValue:
+    """The matches, up to the view's limit.
 
-
-def row(found: Summary) -> Json:
-    shared = found.mode == TOGETHER and len(found.lanes) > 1
+    matches: one more than are shown, if there is one. total: the number of all entries.
+    """
+    comparing = view.comparing
+    rows = [match for match in matches if comparing is None or match.id != comparing.id]
     return {
-        "id": found.id,
-        "made_at": found.made_at,
-        "kind": KINDS[found.kind],
-        "mode": mode(found.mode, shared),
-        "model": model(found.model),
-        "prompt": " ".join(found.prompt.split()),
+        "owner": True,
+        "why": warning or ("" if rows else no_match(view)),
+        "error": bool(warning),
+        "rows": [row(match) for match in rows[: view.limit]],
+        "more": len(rows) > view.limit,
+        "total": total,
+        "comparing": heading(comparing) if comparing else None,
+    }
+
+
+def no_match(view: HistoryView) -> str:
+    """Why the list is empty."""
+    if view.query.strip():
+        return f"No prompt, model or lane contains “{view.query.strip()}”."
+    return "There is no other entry to compare it with." if view.comparing else EMPTY
+
+
+def row(summary: Summary) -> ListedEntryValue:
+    """One entry of the list."""
+    contended = summary.mode == TOGETHER and len(summary.lanes) > 1
+    return {
+        "id": summary.id,
+        "made_at": summary.made_at,
+        "kind": KINDS[summary.kind],
+        "mode": mode(summary.mode, contended),
+        "model": model(summary.model),
+        "prompt": " ".join(summary.prompt.split()),
         "lanes": [
             {
-                "lane": lane(each["lane"]),
-                "tps": number(each["decode_tps"], ".1f"),
-                "at": found.at(each),
-                "state": each["status"] or "",
-                "label": state(each["status"]),
+                "lane": lane(record["lane"]),
+                "tps": number(record["decode_tps"], ".1f"),
+                "at": summary.at(record),
+                "state": record["status"] or "",
+                "label": state(record["status"]),
             }
-            for each in found.lanes
+            for record in summary.lanes
         ],
     }
 
 
-def heading(entry: Entry) -> Json:
-    """What names one of them."""
+def heading(entry: Entry) -> HeadingValue:
+    """What identifies an entry."""
     return {
         "id": entry.id,
         "made_at": entry.made_at,
@@ -83,23 +137,23 @@ def heading(entry: Entry) -> Json:
 
 def mode(name: str | None, contended: bool) -> str:
     """ "In turn", or "Together, figures contended"."""
-    told = MODES.get(name or "", name or "")
-    return f"{told}, figures contended" if contended else told
+    label = MODES.get(name or "", name or "")
+    return f"{label}, figures contended" if contended else label
 
 
 def model(name: str | None) -> str:
-    """What a person calls it; "" where none was run."""
-    return "" if name in (None, "none") else view.model_label(str(name), paths=False)
+    """The model's label; "" if there was none."""
+    return "" if name in (None, "none") else model_label(str(name), paths=False)
 
 
 def lane(name: str) -> str:
-    """ "OpenVINO GenAI · CPU · int8"; of one that this version does not know, its name."""
+    """ "OpenVINO GenAI · CPU · int8"; its name if this version does not know the lane."""
     try:
-        return view.label(lanes.parse(name))
+        return lane_label(parse(name))
     except BadInput:
         return name
 
 
 def state(status: str | None) -> str:
-    """ "done", "stopped by you"."""
-    return view.STATES.get(status or "", status or "")
+    """ "done", "stopped"."""
+    return STATES.get(status or "", status or "")

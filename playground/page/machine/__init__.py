@@ -1,0 +1,1 @@
+"""The Machine tab: devices, lanes, memory and the report."""

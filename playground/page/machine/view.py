@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, TypedDict
 
+from backends import ENGINES
 from playground import devices, doctor
 from playground.devices import Discovery, Hardware
 from playground.formatting import NA
 from playground.gauges import summary
 from playground.gauges.sample import Sample
-from playground.lanes import lane as lanes
-from playground.lanes.lane import Lane
-from playground.page.compare import view
+from playground.lanes.lane import parse, table
+from playground.page.labels import model_label
 
 LOOKING = "Looking for this machine's devices …"
 STATUSES = {
@@ -22,13 +22,73 @@ STATUSES = {
     "not-installed": "not installed",
     "unavailable": "unavailable",
 }
-NO_MODEL = ("Not yet made for it.", "The Models tab makes it; so does a run.")
+NOT_PREPARED = ("Not prepared yet.", "Prepare it on the Models tab, or simply run it.")
 
 
-def board(model: str, samples: Sequence[Sample], *, owner: bool) -> dict[str, Any]:
-    """Everything but the memory; the devices and the lanes when they are known. samples: the last
-    ones, which tell where each gauge gets its figure."""
-    found = devices.known()
+class DeviceValue(TypedDict):
+    """A device that an engine has, or lacks; then `name` is the reason."""
+
+    engine: str
+    device: str
+    there: bool
+    name: str
+    about: str
+
+
+class GaugeSourceValue(TypedDict):
+    """Where a gauge's figure comes from, or why there is none."""
+
+    gauge: str
+    name: str
+    about: str
+    why: str
+
+
+class HardwareValue(TypedDict):
+    """A device that the operating system lists, and why no engine uses it."""
+
+    kind: str
+    name: str
+    about: str
+    why: str
+
+
+class LaneStatusValue(TypedDict):
+    """The precisions of an engine on a device that share a status."""
+
+    device: str
+    precisions: list[str]
+    status: str
+    label: str
+    why: str
+
+
+class EngineValue(TypedDict):
+    """The lanes of an engine."""
+
+    engine: str
+    lanes: list[LaneStatusValue]
+
+
+class MachineValue(TypedDict):
+    """What machine.js shows. looking: a message until the devices are known."""
+
+    owner: bool
+    facts: list[str]
+    looking: str
+    devices: list[DeviceValue]
+    gauges: list[GaugeSourceValue]
+    hardware: list[HardwareValue]
+    model: str
+    engines: list[EngineValue]
+
+
+def machine_value(model: str, samples: Sequence[Sample], *, owner: bool) -> MachineValue:
+    """Everything but the memory; devices and lanes as soon as they are known.
+
+    samples: the latest of the gauges.
+    """
+    found = devices.discovered()
     return {
         "owner": owner,
         "facts": facts(),
@@ -36,46 +96,49 @@ def board(model: str, samples: Sequence[Sample], *, owner: bool) -> dict[str, An
         "devices": [device(row) for row in doctor.device_rows(found)] if found else [],
         "gauges": [gauge(row) for row in summary.rows(summary.summary(samples))],
         "hardware": [hardware(each, found) for each in devices.hardware()] if found else [],
-        "model": view.model_label(model, paths=False),
-        "engines": list(engines(lanes.table(model))) if found else [],
+        "model": model_label(model, paths=False),
+        "engines": list(engines(table(model))) if found else [],
     }
 
 
 def facts() -> list[str]:
-    """The operating system, the CPU, its cores, the power: what is known of them."""
-    told = doctor.machine.machine()
-    cores = f"{told['cores'] or NA} cores, {told['threads'] or NA} threads"
-    return [str(each) for each in (told["os"], told["cpu"], cores, told["power"]) if each]
+    """The operating system, the CPU, its cores, the power supply."""
+    machine = doctor.machine.machine()
+    cores = f"{machine['cores'] or NA} cores, {machine['threads'] or NA} threads"
+    return [str(fact) for fact in (machine["os"], machine["cpu"], cores, machine["power"]) if fact]
 
 
-def device(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One that an engine has, or lacks and why."""
+def device(row: Mapping[str, Any]) -> DeviceValue:
+    """One device of an engine."""
     there = row["name"] is not None
     driver = f"driver {row['driver']}" if row["driver"] else ""
-    about = ", ".join(each for each in (row["architecture"], driver) if each)
     return {
         "engine": row["engine"],
         "device": row["device"],
         "there": there,
         "name": row["name"] if there else row["note"],
-        "about": about,
+        "about": ", ".join(filter(None, (row["architecture"], driver))),
     }
 
 
-def gauge(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Where its figure comes from, or why there is none."""
+def gauge(row: Mapping[str, Any]) -> GaugeSourceValue:
+    """One gauge."""
     return {"gauge": row["gauge"], "name": row["name"], "about": row["source"], "why": row["note"]}
 
 
-def hardware(one: Hardware, found: Discovery) -> dict[str, Any]:
-    """What the operating system lists, and why no engine uses it where none does."""
-    why = "" if is_used(one, found) else " ".join(devices.why_not(kind_for(one)))
-    about = ", ".join(each for each in (one.pci_id, one.driver and f"driver {one.driver}") if each)
-    return {"kind": one.kind, "name": one.name, "about": about, "why": why}
+def hardware(one: Hardware, found: Discovery) -> HardwareValue:
+    """One device of the operating system."""
+    driver = f"driver {one.driver}" if one.driver else ""
+    return {
+        "kind": one.kind,
+        "name": one.name,
+        "about": ", ".join(filter(None, (one.pci_id, driver))),
+        "why": "" if is_used(one, found) else " ".join(devices.why_not(kind_for(one))),
+    }
 
 
 def is_used(one: Hardware, found: Discovery) -> bool:
-    """Whether an engine finds a device of its kind and maker."""
+    """Whether an engine finds a device of its kind and vendor."""
     kinds = {each.name.partition(".")[0] for each in found.openvino}
     if one.kind == "NPU":
         return one.vendor == "Intel" and ("NPU" in kinds or found.npu_library is True)
@@ -84,33 +147,31 @@ def is_used(one: Hardware, found: Discovery) -> bool:
 
 
 def kind_for(one: Hardware) -> str:
-    """The kind of device that an engine would have it as."""
+    """What engines call a device of this kind and vendor."""
     return "CUDA" if one.kind == "GPU" and one.vendor in ("NVIDIA", "AMD") else one.kind
 
 
-def engines(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The lanes by engine: what all precisions on a device share is said once."""
-    for backend, mine in groupby(rows, key=lambda row: row["backend"]):
-        grouped: dict[tuple[str, str, str, str], list[Lane]] = {}
-        for row in mine:
+def engines(rows: Iterable[Mapping[str, Any]]) -> Iterator[EngineValue]:
+    """The lanes by engine; precisions on a device that share status and reason share a line."""
+    for backend, engine_rows in groupby(rows, key=lambda row: str(row["backend"])):
+        precisions: dict[tuple[str, str, str, str], list[str]] = {}
+        for row in engine_rows:
             reason, fix = row["reason"], row["fix"]
-            if row["status"] == "needs-model":  # else the command line's advice, for each anew
-                reason, fix = NO_MODEL
+            if row["status"] == "needs-model":  # else the command line's advice on every line
+                reason, fix = NOT_PREPARED
             key = (row["device"], row["status"], reason, fix)
-            grouped.setdefault(key, []).append(lanes.parse(row["lane"]))
-        yield {
-            "engine": lanes.ENGINES[backend].title,
-            "lanes": [
-                {
-                    "device": device,
-                    "precisions": [lane.precision for lane in several],
-                    "status": status,
-                    "label": STATUSES[status],
-                    "why": f"{reason} {fix}".strip(),
-                }
-                for (device, status, reason, fix), several in grouped.items()
-            ],
-        }
+            precisions.setdefault(key, []).append(parse(row["lane"]).precision)
+        lanes: list[LaneStatusValue] = [
+            {
+                "device": device,
+                "precisions": names,
+                "status": status,
+                "label": STATUSES[status],
+                "why": f"{reason} {fix}".strip(),
+            }
+            for (device, status, reason, fix), names in precisions.items()
+        ]
+        yield {"engine": ENGINES[backend].title, "lanes": lanes}
 
 
 def memory(used_mb: float | None, total_mb: float | None, loaded: int) -> str:

@@ -1,0 +1,1 @@
+"""The Models tab: which models are stored here, preparing and removing them."""

@@ -4,54 +4,86 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from playground.errors import PlaygroundError
 from playground.formatting import file_size
 from playground.models.catalogue import Source, resolve
 from playground.models.convert import TITLES
 from playground.models.inventory import Part, StoredModel
-from playground.page.compare import view
+from playground.page.labels import model_label
 from playground.paths import home
 
 
-def table(items: Sequence[StoredModel], *, owner: bool) -> dict[str, Any]:
-    """What is there, and the presets of which nothing is. owner: may remove, and see paths."""
-    there = [item for item in items if item.parts or item.bytes]
+class ModelPartValue(TypedDict):
+    """One format of a model. elsewhere: where it is, if not in the folder of the playground."""
+
+    what: str
+    recipe: str
+    size: str
+    elsewhere: str
+
+
+class StoredModelValue(TypedDict):
+    """A stored model. model: its name, "" for guests. hub: whether the Hub's cache holds a part."""
+
+    model: str
+    title: str
+    origin: str
+    hub: bool
+    size: str
+    parts: list[ModelPartValue]
+
+
+class ModelsValue(TypedDict):
+    """What models.js shows. others: the presets that are not stored."""
+
+    owner: bool
+    summary: str
+    rows: list[StoredModelValue]
+    others: list[str]
+
+
+def models_value(inventory: Sequence[StoredModel], *, owner: bool) -> ModelsValue:
+    """The stored models and the other presets. owner: may remove models, and see paths."""
+    stored = [model for model in inventory if model.parts or model.bytes]
+    used = file_size(sum(model.bytes for model in stored))
     free = file_size(shutil.disk_usage(home()).free)
     return {
         "owner": owner,
-        "summary": f"{file_size(sum(item.bytes for item in there))} in all; {free} of disk free.",
-        "rows": [row(item, owner=owner) for item in there],
-        "others": [item.title for item in items if item not in there],
+        "summary": f"{used} in total; {free} of disk space free.",
+        "rows": [row(model, owner=owner) for model in stored],
+        "others": [model.title for model in inventory if model not in stored],
     }
 
 
-def row(item: StoredModel, *, owner: bool) -> dict[str, Any]:
-    source = source_of(item.model)
+def row(stored: StoredModel, *, owner: bool) -> StoredModelValue:
+    """One stored model."""
+    source = source_of(stored.model)
     hub = source is not None and source.remote is not None
     return {
-        "model": item.model if owner else "",
-        "title": view.model_label(item.model, paths=False),
-        "origin": origin(source, item.model if owner else ""),
+        "model": stored.model if owner else "",
+        "title": model_label(stored.model, paths=False),
+        "origin": origin(source, stored.model if owner else ""),
         "hub": hub,
-        "size": file_size(item.bytes),
-        "parts": [part(each, hub=hub) for each in item.parts],
+        "size": file_size(stored.bytes),
+        "parts": [part_value(part, hub=hub) for part in stored.parts],
     }
 
 
-def part(found: Part, *, hub: bool) -> dict[str, Any]:
+def part_value(part: Part, *, hub: bool) -> ModelPartValue:
+    """One format of a model. hub: whether the model comes from the Hugging Face Hub."""
     elsewhere = "in the Hugging Face cache" if hub else "in its own folder"
     return {
-        "what": f"{TITLES[found.format]} {found.precision}".strip(),
-        "recipe": found.recipe,
-        "size": file_size(found.bytes),
-        "elsewhere": elsewhere if found.elsewhere else "",
+        "what": f"{TITLES[part.format]} {part.precision}".strip(),
+        "recipe": part.recipe,
+        "size": file_size(part.bytes),
+        "elsewhere": elsewhere if part.elsewhere else "",
     }
 
 
 def source_of(model: str) -> Source | None:
-    """None where what it was made from is no longer there."""
+    """What it was made from; None if that is no longer there."""
     try:
         return resolve(model)
     except PlaygroundError:
@@ -59,7 +91,7 @@ def source_of(model: str) -> Source | None:
 
 
 def origin(source: Source | None, model: str) -> str:
-    """Where a model came from. model: "" for those who may not see paths of this machine."""
+    """Where a model came from. model: "" for guests, who may not see local paths."""
     if source is None:
         return f"its source is no longer there: {model}".removesuffix(": ")
     if source.preset:
@@ -67,4 +99,4 @@ def origin(source: Source | None, model: str) -> str:
     if source.remote:
         return f"from {source.remote.repo} on Hugging Face"
     kind = "GGUF file" if source.kind == "gguf" else "folder"
-    return f"from {source.path}" if model else f"from a {kind} of this machine"
+    return f"from {source.path}" if model else f"from a {kind} on this machine"

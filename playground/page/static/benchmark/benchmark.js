@@ -1,10 +1,10 @@
 const COLUMNS = [
   ['Prompt', 'tokens'],
-  [null, 'new tokens a second after the first; its p5–p95'],
+  [null, 'new tokens per second after the first token, with p5–p95'],
   ['TTFT ms', 'time to the first token'],
   ['TPOT ms', 'time for each token after the first'],
-  ['J/token', 'energy of a token'],
-  ['of roof', 'the share of the memory’s copy bandwidth that reading the weights takes'],
+  ['J/token', 'energy per token'],
+  ['MBU', 'memory bandwidth utilization: the share of the memory copy bandwidth used to read the weights'],
 ];
 const heading = rate => el('thead', '', el('tr', '', ...COLUMNS.map(([name, title]) => {
   const cell = name ? el('th', '', name) : el('th', '', rate, el('small', '', 'p5–p95'));
@@ -22,9 +22,9 @@ const row = r => {
   const line = el('tr', '', el('th', '', r.prompt), ...(r.begun ? figures : [wide('td', 'none', 5, r.waiting)]));
   line.dataset.state = r.state;
   if (!r.note) return [line];
-  const told = el('tr', 'told', wide('td', '', 6, ...linked(r.note)));
-  told.dataset.state = r.state;
-  return [line, told];
+  const noted = el('tr', 'row-note', wide('td', '', 6, ...linked(r.note)));
+  noted.dataset.state = r.state;
+  return [line, noted];
 };
 const group = g => {
   const name = el('p', '', el('b', '', g.engine), el('span', 'chip device', g.device), el('span', 'chip', g.precision), el('span', 'on-device', g.hardware));
@@ -40,33 +40,33 @@ const chart = (c, owner) => {
   return el('figure', '', picture(c.light, 'in-light', c.title), picture(c.dark, 'in-dark', c.title), about);
 };
 const copy = async () => {
-  const shown = element.querySelector('pre'), said = element.querySelector('.actions span');
+  const markdown = element.querySelector('pre'), status = element.querySelector('.actions span');
   try {
     await navigator.clipboard.writeText(props.value.markdown);
-    text(said, 'Copied.');
+    text(status, 'Copied.');
   } catch {
-    shown.hidden = false;
-    getSelection().selectAllChildren(shown);
-    text(said, 'Selected: press Ctrl+C.');
+    markdown.hidden = false;
+    getSelection().selectAllChildren(markdown);
+    text(status, 'Selected: press Ctrl+C.');
   }
 };
 const draw = () => {
   const v = props.value;
   const box = element.querySelector('.bench');
   if (!v || !box) return;
-  const some = v.groups.length > 0;
+  const empty = !v.groups.length;
   box.dataset.owner = v.owner;
   box.querySelector('.only-here').hidden = v.owner;
-  text(box.querySelector('.how'), some ? v.settings : '');
+  text(box.querySelector('.how'), v.settings);
   const table = box.querySelector('table');
-  table.hidden = !some;
-  table.replaceChildren(...(some ? [heading(v.rate), ...v.groups.map(group)] : []));
-  box.querySelector('.on').replaceChildren(...(v.machine ?? []).map(line => el('p', '', line)));
+  table.hidden = empty;
+  table.replaceChildren(...(empty ? [] : [heading(v.rate), ...v.groups.map(group)]));
+  box.querySelector('.on').replaceChildren(...v.machine.map(line => el('p', '', line)));
   box.querySelector('.actions').hidden = !v.markdown;
   text(box.querySelector('.actions span'), '');
   box.querySelector('pre').hidden = true;
-  text(box.querySelector('pre'), v.markdown ?? '');
-  box.querySelector('.charts').replaceChildren(...(v.charts ?? []).map(each => chart(each, v.owner)));
+  text(box.querySelector('pre'), v.markdown);
+  box.querySelector('.charts').replaceChildren(...v.charts.map(c => chart(c, v.owner)));
 };
 element.addEventListener('click', e => {
   const button = e.target.closest('[data-kind]');

@@ -9,9 +9,9 @@ const chart = (v, c) => {
   return button;
 };
 const body = v => [
-  v.differing.length ? section('Settings that differ', el('p', 'quiet', 'A ratio below tells of these too.'), table(['', 'A', 'B'], v.differing)) : null,
-  v.sharing.length ? section('What sharing the machine costs', el('p', 'quiet', 'Tokens per second: alone, beside the others, and what is left.'), table(['Lane', 'In turn', 'Together', 'Ratio'], v.sharing), el('p', 'actions', ...v.charts.map(c => chart(v, c)))) : null,
-  ...v.lanes.map(l => section(l.lane, l.rows.length ? table(['', 'A', 'B', 'B / A'], l.rows) : el('p', 'quiet', 'No figure is known.'))),
+  v.differing.length ? section('Settings that differ', el('p', 'quiet', 'The ratios below reflect these differences too.'), table(['', 'A', 'B'], v.differing)) : null,
+  v.sharing.length ? section('What sharing the machine costs', el('p', 'quiet', 'Tokens per second: alone, beside the other lanes, and the ratio.'), table(['Lane', 'In turn', 'Together', 'Ratio'], v.sharing), el('p', 'actions', ...v.charts.map(c => chart(v, c)))) : null,
+  ...v.lanes.map(l => section(l.lane, l.rows.length ? table(['', 'A', 'B', 'B / A'], l.rows) : el('p', 'quiet', 'No figures.'))),
 ].filter(Boolean);
 const draw = () => {
   const v = props.value;

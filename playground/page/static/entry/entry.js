@@ -22,7 +22,7 @@ const doing = v => {
   if (asking) {
     const yes = press('Delete', 'danger yes', () => { asking = false; trigger('erase', { id: v.id }); });
     const no = press('Keep', 'no', () => { asking = false; draw(); });
-    return el('div', 'confirm', el('p', '', 'Delete this? It cannot be had back.'), el('div', 'buttons', yes, no));
+    return el('div', 'confirm', el('p', '', 'Delete this? This can't be undone.'), el('div', 'buttons', yes, no));
   }
   return el('div', 'actions',
     v.repeatable ? press('Repeat with the same settings', 'repeat', send('repeat')) : null,
@@ -54,7 +54,7 @@ const lane = (l, contended) => {
   node.dataset.lane = l.lane;
   return node;
 };
-const piece = ([op, said]) => op === 'equal' ? said : el(op === 'delete' ? 'del' : 'ins', '', said);
+const piece = ([op, words]) => op === 'equal' ? words : el(op === 'delete' ? 'del' : 'ins', '', words);
 const agreeing = (v, a) => {
   const line = r => {
     const open = r.lane === a.differing;
@@ -63,7 +63,7 @@ const agreeing = (v, a) => {
     return el('li', '', el('b', '', r.label), el('span', '', r.text), button,
       open ? el('div', 'difference', el('p', 'legend', el('del', '', 'only in the reference'), el('ins', '', 'only in this answer')), el('p', 'words', ...a.pieces.map(piece))) : null);
   };
-  return section('Agreement', el('p', 'quiet', `With ${a.reference}, the highest precision here. Agreement is not quality: two good answers may part early.`), el('ul', 'agreeing', ...a.rows.map(line)));
+  return section('Agreement', el('p', 'quiet', `With ${a.reference}, the highest precision of this run. Agreement is not quality: two good answers may differ early on.`), el('ul', 'agreeing', ...a.rows.map(line)));
 };
 const figure = ([median, spread]) => el('td', 'number', median, spread ? el('small', '', spread) : null);
 const measured = r => {
@@ -80,7 +80,7 @@ const body = v => [
   v.lanes.length ? el('div', 'lanes', ...v.lanes.map(l => lane(l, v.mode.includes('contended')))) : null,
   v.bench.length ? bench(v.bench) : null,
   v.agreement ? agreeing(v, v.agreement) : null,
-  v.gauges.length ? section('Gauges meanwhile, means', el('div', 'gauges', ...v.gauges.map(spark))) : null,
+  v.gauges.length ? section('Average load during the run', el('div', 'gauges', ...v.gauges.map(spark))) : null,
 ].filter(Boolean);
 let shown = null; // the id of what is open
 const draw = () => {

@@ -17,18 +17,18 @@ const draw = () => {
   const part = name => box.querySelector(name);
   box.dataset.owner = v.owner;
   part('.why').hidden = !v.why;
-  part('.why').classList.toggle('bad', v.bad);
+  part('.why').classList.toggle('bad', v.error);
   text(part('.why'), v.why);
-  part('.choosing').hidden = !v.first;
-  if (v.first) text(part('.choosing p'), `Choose what to compare with the ${v.first.kind.toLowerCase()} of ${when(v.first.made_at)}.`);
+  part('.choosing').hidden = !v.comparing;
+  if (v.comparing) text(part('.choosing p'), `Choose what to compare with the ${v.comparing.kind.toLowerCase()} of ${when(v.comparing.made_at)}.`);
   part('.runs').replaceChildren(...v.rows.map(row));
   part('.more').hidden = !v.more;
-  const several = v.owner && v.total > 0 && !v.first;
+  const several = v.owner && v.total > 0 && !v.comparing;
   if (!several) asking = false;
   part('.all').hidden = !several || asking;
-  text(part('.total'), several && !asking ? `${v.total.toLocaleString()} kept on this machine` : '');
+  text(part('.total'), several && !asking ? `${v.total.toLocaleString()} on this machine` : '');
   part('.confirm').hidden = !asking;
-  text(part('.confirm p'), `Delete all ${v.total}? They cannot be had back.`);
+  text(part('.confirm p'), `Delete all ${v.total}? This can't be undone.`);
 };
 const ask = wanted => { asking = wanted; draw(); element.querySelector(wanted ? '.no' : '.all').focus(); };
 element.addEventListener('click', e => {

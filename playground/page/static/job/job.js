@@ -1,4 +1,3 @@
-const STATES = { idle: '', waiting: 'waiting', working: 'working', done: 'done', failed: 'failed', cancelled: 'cancelled' };
 const draw = () => {
   const v = props.value;
   const job = element.querySelector('.job');
@@ -8,7 +7,7 @@ const draw = () => {
   job.hidden = v.state === 'idle';
   job.dataset.state = v.state;
   text(job.querySelector('h3'), v.title);
-  text(job.querySelector('.state span'), (v.label || STATES[v.state]) + (working && known ? ` ${percent} %` : ''));
+  text(job.querySelector('.state span'), (v.label || v.state) + (working && known ? ` ${percent} %` : ''));
   text(job.querySelector('.detail'), v.detail);
   job.querySelector('.cancel').hidden = !v.cancel;
   const bar = job.querySelector('.progress');
@@ -17,10 +16,10 @@ const draw = () => {
   bar.firstElementChild.style.width = known ? percent + '%' : '';
   if (known) bar.setAttribute('aria-valuenow', percent);
   else bar.removeAttribute('aria-valuenow');
-  job.querySelector('ul').replaceChildren(...v.items.map(each => {
-    const line = el('li', '', el('i'), el('b', '', each.text), el('span', '', each.label ?? STATES[each.state]));
-    line.dataset.state = each.state;
-    if (each.note) line.append(el('p', '', ...linked(each.note)));
+  job.querySelector('ul').replaceChildren(...v.items.map(item => {
+    const line = el('li', '', el('i'), el('b', '', item.text), el('span', '', item.label));
+    line.dataset.state = item.state;
+    if (item.note) line.append(el('p', '', ...linked(item.note)));
     return line;
   }));
 };

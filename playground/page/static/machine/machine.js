@@ -19,6 +19,7 @@ const draw = () => {
   const box = element.querySelector('.machine');
   if (!v || !box) return;
   box.dataset.owner = v.owner;
+  box.querySelector('.only-here').hidden = v.owner;
   text(box.querySelector('.facts'), v.facts.join(' · '));
   box.querySelector('.looking').hidden = !v.looking;
   text(box.querySelector('.looking'), v.looking);

@@ -6,7 +6,7 @@ const confirmation = row => {
   const yes = el('button', 'small danger yes', 'Remove'), no = el('button', 'small no', 'Keep');
   yes.onclick = () => { asking = null; trigger('remove', { model: row.model, cache: box.checked }); draw(); };
   no.onclick = () => { asking = null; draw(); };
-  return el('div', 'confirm', el('p', '', `Remove all that was made of ${row.title}, ${row.size}?`), row.hub ? cache : '', el('div', 'buttons', yes, no));
+  return el('div', 'confirm', el('p', '', `Remove all files of ${row.title}, ${row.size}?`), row.hub ? cache : '', el('div', 'buttons', yes, no));
 };
 const part = p => el('tr', '', el('th', '', p.what), el('td', '', p.recipe), el('td', 'size', p.size, p.elsewhere ? el('small', '', ' ' + p.elsewhere) : ''));
 const article = (row, owner) => {
@@ -18,7 +18,7 @@ const article = (row, owner) => {
   const node = el('article', 'model', head);
   if (owner && asking === row.model) node.append(confirmation(row));
   const parts = row.parts.map(part);
-  node.append(parts.length ? el('table', '', el('tbody', '', ...parts)) : el('p', 'origin', 'Nothing that a lane could read yet: left over from an interrupted preparation.'));
+  node.append(parts.length ? el('table', '', el('tbody', '', ...parts)) : el('p', 'origin', 'Incomplete: left over from an interrupted preparation.'));
   return node;
 };
 const draw = () => {
