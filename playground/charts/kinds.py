@@ -13,6 +13,7 @@ from playground.runs.metrics import MS
 
 LATENCY, SPEED, TTFT, ENERGY = "latency", "tokens-per-second", "ttft", "j-per-token"
 ALONG, SHARING, ROOF = "along-the-answer", "sharing", "memory-roof"
+Data = Mapping[Key, Any]  # Bar or None, but of ALONG list[float] or None
 LOWER, HIGHER = "lower is better", "higher is better"
 
 
@@ -33,22 +34,22 @@ class Kind:
     chart: Chart
     better: str
     unit: str
-    data: Callable[[View, View | None], dict[Key, Any]]
+    data: Callable[[View, View | None], Data]
     note: str = ""
     line: tuple[float, Callable[[View], str]] | None = None
 
 
-def latencies(view: View, _: View | None) -> dict[Key, Any]:
+def latencies(view: View, _: View | None) -> Data:
     """Of rows that tell their prompt's length: it is an axis."""
     found = bars(view, "tpot_ms") if view.is_bench else {}
     return {key: each for key, each in found.items() if key[1]}
 
 
-def of_any(figure: str) -> Callable[[View, View | None], dict[Key, Any]]:
+def of_any(figure: str) -> Callable[[View, View | None], Data]:
     return lambda view, _: bars(view, figure)
 
 
-def roof(view: View, _: View | None) -> dict[Key, Any]:
+def roof(view: View, _: View | None) -> Data:
     """Percent, with the spread of the bandwidth that it is a share of."""
     return {key: of_roof(record) for key, record in view.records.items()}
 
@@ -63,7 +64,7 @@ def copy_bandwidth(view: View) -> str:
     return "the memory’s copy bandwidth" + (f", {told:.1f} GB/s" if told else "")
 
 
-def along(view: View, _: View | None) -> dict[Key, Any]:
+def along(view: View, _: View | None) -> Data:
     """Each gap between two tokens, ms, the median of the runs; only a bench has its raw times."""
     return {key: gaps(record.get("runs")) for key, record in view.records.items()}
 
@@ -82,7 +83,7 @@ def is_time(value: Any) -> bool:
     return type(value) is int and number(value) is not None
 
 
-def shared(view: View, other: View | None) -> dict[Key, Any]:
+def shared(view: View, other: View | None) -> Data:
     """Tokens/s Together over those In turn, percent; of the lanes that are in both results."""
     if other is None or not same_setting(view, other):
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from textwrap import shorten
 from typing import Any, Literal
 
@@ -15,8 +15,8 @@ from matplotlib.font_manager import fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from playground.charts import bars, lines
-from playground.charts.kinds import ALONG, LATENCY, SHARING, Kind
-from playground.charts.plot import SMALL, TEXT, WIDTH, has_spread
+from playground.charts.kinds import ALONG, LATENCY, SHARING, Data, Kind
+from playground.charts.plot import SMALL, TEXT, WIDTH, Plots, has_spread
 from playground.charts.theme import DARK, LIGHT, Theme
 from playground.charts.view import View, shortened
 
@@ -42,7 +42,10 @@ SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "aipc-playground",  # the same ids each time
     "hatch.linewidth": 1.2,
 }
-DRAW = {LATENCY: lines.latency, ALONG: lines.along}
+DRAW: dict[str, Callable[[SubFigure, Kind, View, Data, Theme], Plots]] = {
+    LATENCY: lines.latency,
+    ALONG: lines.along,
+}
 # Neither a date nor a version: the same figures give the same file.
 METADATA: dict[Format, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
@@ -61,6 +64,7 @@ def draw(kind: Kind, view: View, other: View | None, dark: bool, file_format: Fo
         figure.savefig(
             file,
             format=file_format,
+            dpi=DPI,
             metadata=METADATA[file_format],
             facecolor=figure.get_facecolor(),
         )
@@ -75,12 +79,13 @@ def fonts() -> list[str]:
 def as_figure(kind: Kind, view: View, other: View | None, theme: Theme) -> Figure:
     """Three nested parts, since constrained layout keeps space for one text above and one text or
     legend below each: title and small print, subtitle and published legend, plots and lanes."""
-    figure = Figure((WIDTH, MAX_HEIGHT), DPI, facecolor=theme.background, layout="constrained")
+    figure = Figure((WIDTH, MAX_HEIGHT), facecolor=theme.background, layout="constrained")
     outer = nested(figure)
     middle = nested(outer)
     inner = nested(middle)
     data = kind.data(view, other)
-    plots = DRAW.get(kind.chart.name, bars.draw)(inner, kind, view, data, theme)
+    draw_plots = DRAW.get(kind.chart.name, bars.draw)
+    plots = draw_plots(inner, kind, view, data, theme)
     add_legend(inner, plots.lanes, theme)
     if plots.published:
         add_legend(middle, plots.published, theme, "Published, another machine each, same model:")
@@ -95,7 +100,7 @@ def as_figure(kind: Kind, view: View, other: View | None, theme: Theme) -> Figur
     notes = [*plots.notes, kind.note, *view.small_print(any(map(has_spread, data.values())))]
     text = "\n".join(map(fitting, filter(None, notes)))
     outer.supxlabel(text, fontsize=SMALL, color=theme.quiet, linespacing=1.4, **left)
-    lay_out(figure, inner, plots.height)
+    set_height(figure, inner, plots.height)
     return figure
 
 
@@ -111,7 +116,7 @@ def fitting(note: str) -> str:
 def add_legend(part: SubFigure, entries: Sequence[Artist], theme: Theme, title: str = "") -> None:
     """Below the part, in as many columns as fit; letters get smaller where a single one is too
     wide."""
-    width = (WIDTH - 2 * EDGE) * DPI
+    width = part.bbox.width * (1 - 2 * EDGE / WIDTH)
     for columns in range(min(3, len(entries)), 0, -1):
         legend = part.legend(
             handles=entries,
@@ -139,20 +144,22 @@ def add_legend(part: SubFigure, entries: Sequence[Artist], theme: Theme, title: 
         text.set_fontsize(SMALL / too_wide)
 
 
-def lay_out(figure: Figure, part: SubFigure, plot_height: float) -> None:
+def set_height(figure: Figure, part: SubFigure, plot_height: float) -> None:
     """Give the figure the height in inches with which each plot of that part has `plot_height`."""
-    set_height(figure, MAX_HEIGHT)
+    layout = figure.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine)
+    layout.set(rect=inside(MAX_HEIGHT), w_pad=GAP / 2, h_pad=GAP)
+    layout.execute(figure)
     axes = part.axes[0]
     grid = axes.get_gridspec()
     assert grid is not None
     surplus = axes.get_window_extent().height / figure.dpi - plot_height
-    set_height(figure, MAX_HEIGHT - surplus * grid.nrows)
-
-
-def set_height(figure: Figure, height: float) -> None:
+    height = MAX_HEIGHT - surplus * grid.nrows
     figure.set_size_inches(WIDTH, height)
-    layout = figure.get_layout_engine()
-    assert isinstance(layout, ConstrainedLayoutEngine)
+    layout.set(rect=inside(height))
+
+
+def inside(height: float) -> tuple[float, float, float, float]:
+    """Left, bottom, width and height of a figure without its edge, as parts of the whole."""
     x, y = EDGE / WIDTH, EDGE / height
-    layout.set(rect=(x, y, 1 - 2 * x, 1 - 2 * y), w_pad=GAP / 2, h_pad=GAP)
-    layout.execute(figure)
+    return x, y, 1 - 2 * x, 1 - 2 * y
