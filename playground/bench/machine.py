@@ -5,10 +5,11 @@ An unknown value is None.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import TypeVar
 
 import psutil
 
@@ -16,48 +17,46 @@ from playground import devices, doctor
 from playground.doctor import packages
 from playground.lanes.lane import Lane
 from playground.paths import ROOT
+from playground.runs.benchmark_record import BenchmarkMachine, Conditions, MemoryCopy
 
 CPUS = Path("sys/devices/system/cpu")
 T = TypeVar("T")
 
 
-class Conditions(TypedDict):
-    """throttle_events: how often the cores have slowed down from heat since the system started
-    (Linux, from Intel's thermal_throttle)."""
-
-    temperature_c: float | None
-    throttle_events: int | None
-    governor: str | None
-    cpu_mhz: int | None
-
-
-def describe(lanes: Iterable[Lane], copy: Mapping[str, object] | None) -> dict[str, Any]:
-    """System, processor, memory, devices with drivers, packages. copy: of memory_bandwidth.measure.
+def describe(lanes: Iterable[Lane], copy: MemoryCopy | None) -> BenchmarkMachine:
+    """System, processor, memory, devices with drivers, packages, and the conditions now.
 
     The engines are asked for their devices only if one of the lanes has an engine.
     """
     found = devices.discover() if any(lane.needs_model for lane in lanes) else devices.Discovery()
-    return {
+    rows = doctor.device_rows(found)
+    return BenchmarkMachine(
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         **doctor.machine.machine(),
-        "program": doctor.machine.program(ROOT),
-        "hardware": [asdict(device) for device in devices.hardware()],
-        "devices": [row for row in doctor.device_rows(found) if row["name"] is not None],
-        "packages": [row for row in packages.versions(ROOT) if row[".venv"] or row[".venv-npu"]],
-        "memory_copy": copy,
-    }
+        program={**doctor.machine.program(ROOT)},
+        hardware=[asdict(device) for device in devices.hardware()],
+        devices=[{**row} for row in rows if row["name"] is not None],
+        packages=[{**row} for row in packages.versions(ROOT) if row[".venv"] or row[".venv-npu"]],
+        memory_copy=copy,
+        before=conditions(),
+    )
 
 
 def conditions(root: Path = Path("/")) -> Conditions:
-    """What slows a processor down, at this moment."""
+    """What slows a processor down, at this moment.
+
+    throttle_events: how often the cores have slowed down from heat since the system started
+    (Linux, from Intel's thermal_throttle).
+    """
     paths = (root / CPUS).glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
     counts = [count for path in paths if (count := read_number(path)) is not None]
     frequency = value_or_none(psutil.cpu_freq)
-    return {
-        "temperature_c": temperature(),
-        "throttle_events": sum(counts) if counts else None,
-        "governor": read_text(root / CPUS / "cpu0/cpufreq/scaling_governor"),
-        "cpu_mhz": round(frequency.current) if frequency and frequency.current else None,
-    }
+    return Conditions(
+        temperature_c=temperature(),
+        throttle_events=sum(counts) if counts else None,
+        governor=read_text(root / CPUS / "cpu0/cpufreq/scaling_governor"),
+        cpu_mhz=round(frequency.current) if frequency and frequency.current else None,
+    )
 
 
 def temperature() -> float | None:

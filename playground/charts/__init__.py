@@ -1,61 +1,54 @@
-"""Charts of a bench or a run, as SVG and PNG. matplotlib is imported when the first is drawn."""
+"""Charts of a benchmark or a run, as SVG and PNG. The first drawing imports matplotlib."""
 
 from __future__ import annotations
 
 import threading
-from typing import Any, Literal
+from typing import Literal
 
-from playground.charts.kinds import KINDS, LATENCY, SHARING, SPEED, Chart, knows
+from playground.charts.kinds import KINDS, LATENCY, SHARING, SPEED, Chart
 from playground.charts.view import View
 from playground.errors import BadInput
+from playground.runs.benchmark_record import Result
 
 __all__ = ["LATENCY", "NAMES", "SHARING", "SPEED", "Chart", "available", "png", "svg"]
 
 NAMES = tuple(KINDS)
 Format = Literal["svg", "png"]
-_drawing = threading.Lock()  # matplotlib's settings and fonts are the whole process's
+_drawing = threading.Lock()  # matplotlib's settings and fonts belong to the whole process
 
 
-def available(result: dict[str, Any], other: dict[str, Any] | None = None) -> list[Chart]:
-    """Those for which something is known of `result`, what `bench --json` or `ask --json` prints.
+def available(result: Result, other: Result | None = None) -> list[Chart]:
+    """The charts that a result has data for.
 
-    other: a second one of the same lanes, one Together and one In turn, in any order.
+    other: a second result of the same lanes, one of the two measured together, the other in turn.
     """
-    view, second = View(result), View(other) if other else None
-    return [kind.chart for kind in KINDS.values() if knows(kind.data(view, second).values())]
+    view, other_view = View(result), View(other) if other else None
+    return [kind.chart for kind in KINDS.values() if kind.has_data(view, other_view)]
 
 
-def svg(
-    result: dict[str, Any], name: str, dark: bool = False, other: dict[str, Any] | None = None
-) -> str:
-    """Ten inches wide; its letters are shapes and need no font.
+def svg(result: Result, name: str, dark: bool = False, other: Result | None = None) -> str:
+    """A chart, ten inches wide; its letters are shapes and need no font.
 
-    Raises BadInput where `available` does not name it.
+    Raises BadInput unless the chart is `available`.
     """
     return _draw(result, name, dark, other, "svg").decode("utf-8")
 
 
-def png(
-    result: dict[str, Any], name: str, dark: bool = False, other: dict[str, Any] | None = None
-) -> bytes:
+def png(result: Result, name: str, dark: bool = False, other: Result | None = None) -> bytes:
     """The same picture, 2,000 pixels wide. Raises BadInput as `svg` does."""
     return _draw(result, name, dark, other, "png")
 
 
 def _draw(
-    result: dict[str, Any],
-    name: str,
-    dark: bool,
-    other: dict[str, Any] | None,
-    file_format: Literal["svg", "png"],
+    result: Result, name: str, dark: bool, other: Result | None, file_format: Format
 ) -> bytes:
     names = [chart.name for chart in available(result, other)]
     if name not in names:
-        why = "nothing that it shows is known"
+        reason = "nothing that it shows is known"
         if name == SHARING:
-            why = "it needs two of the same lanes and model, one together and one in turn"
+            reason = "it needs two of the same lanes and model, one together and one in turn"
         raise BadInput(
-            f"The chart “{name}” cannot be drawn: {why}.",
+            f"The chart “{name}” cannot be drawn: {reason}.",
             f"Choose one of: {', '.join(names)}." if names else "Measure something first.",
         )
     from playground.charts.picture import draw  # matplotlib

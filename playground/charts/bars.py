@@ -95,13 +95,13 @@ def label_rotation(data: Mapping[Key, Bar | None], bar_inches: float) -> int | N
 
 
 def name_groups(axes: Axes, view: View, theme: Theme) -> None:
-    if view.is_bench:
+    if view.is_benchmark:
         names = [NA if length is None else f"{length:,}" for length in view.lengths]
         upright = len(names) > MAX_LEVEL_LENGTHS
         axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0)
         axes.set_xlabel("input tokens", color=theme.quiet)
         return
-    counts = {record.get("prompt_tokens") for record in view.records.values()} - {None}
+    counts = {record.prompt_tokens for record in view.records.values()} - {None}
     prompt = f"a prompt of {counts.pop():,} tokens" if len(counts) == 1 else "one prompt"
     axes.set_xticks([])
     axes.set_xlabel(prompt, color=theme.quiet)

@@ -49,7 +49,7 @@ def latency(
             capsize=4,
             zorder=3,
         )
-    precisions = {record.get("precision") for record in view.records.values()}
+    precisions = {record.precision for record in view.records.values()}
     published = references(view.model, precisions)
     dashed = list(reference_lines(published, theme))
     for line in dashed:
@@ -61,7 +61,7 @@ def latency(
     axes.set_ylim(0, None)
     name_lengths(axes, lengths, theme)
     sources = dict.fromkeys(reference.source for reference in published)
-    notes = [f"Published, other machines: {'; '.join(sources)}."] if published else []
+    notes = [f"Published figures: {'; '.join(sources)}."] if published else []
     return Plots(entries, dashed, notes, 4.2 if published else 3.7)
 
 
@@ -141,6 +141,6 @@ def along(
         lane_line(theme, place, lane_label(view, lane, data))
         for place, lane in enumerate(view.lanes)
     ]
-    notes = [f"Of {len(lengths)} lengths the first {len(shown)} are shown."]
+    notes = [f"The first {len(shown)} of {len(lengths)} lengths are shown."]
     height = PANEL_HEIGHT if columns == 2 else 3.7
     return Plots(entries, notes=notes if shown != lengths else [], height=height)

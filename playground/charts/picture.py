@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from textwrap import shorten
 from typing import Any, Literal
 
@@ -17,8 +18,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from playground.charts import bars, lines
 from playground.charts.kinds import ALONG, LATENCY, SHARING, Data, Kind
 from playground.charts.plot import SMALL, TEXT, WIDTH, Plots, has_spread
+from playground.charts.text import shortened
 from playground.charts.theme import DARK, LIGHT, Theme
-from playground.charts.view import View, shortened
+from playground.charts.view import View
 
 Format = Literal["svg", "png"]
 DPI = 200
@@ -55,10 +57,7 @@ METADATA: dict[Format, dict[str, None]] = {
 
 def draw(kind: Kind, view: View, other: View | None, dark: bool, file_format: Format) -> bytes:
     """The picture of `kind`. Not thread-safe."""
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()  # nothing of a user's matplotlibrc
-        matplotlib.rcParams.update({**SETTINGS, "font.family": fonts()})
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
+    with plain_settings():
         figure = as_figure(kind, view, other, DARK if dark else LIGHT)
         file = io.BytesIO()
         figure.savefig(
@@ -69,6 +68,16 @@ def draw(kind: Kind, view: View, other: View | None, dark: bool, file_format: Fo
             facecolor=figure.get_facecolor(),
         )
     return file.getvalue()
+
+
+@contextmanager
+def plain_settings() -> Iterator[None]:
+    """Our settings of matplotlib alone, nothing of a user's matplotlibrc."""
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**SETTINGS, "font.family": fonts()})
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
 
 
 def fonts() -> list[str]:
@@ -88,7 +97,7 @@ def as_figure(kind: Kind, view: View, other: View | None, theme: Theme) -> Figur
     plots = draw_plots(inner, kind, view, data, theme)
     add_legend(inner, plots.lanes, theme)
     if plots.published:
-        add_legend(middle, plots.published, theme, "Published, another machine each, same model:")
+        add_legend(middle, plots.published, theme, "Published for this model on other machines:")
     conditions = view.conditions
     if kind.chart.name == SHARING:
         conditions = "together (contended) against in turn"

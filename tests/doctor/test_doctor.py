@@ -17,7 +17,7 @@ import pytest
 from playground import devices, doctor
 from playground.devices.sysfs import kernel_version
 from playground.doctor import machine, packages
-from tests.cli.test_cli import playground
+from tests.support.command_line import playground
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = re.compile(r"torch|openvino|onnx|transformers|optimum|nncf|accelerate|numpy|.*\.pth$")

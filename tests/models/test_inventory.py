@@ -262,7 +262,7 @@ def test_a_loaded_lane_answers_on_when_its_model_is_removed_and_knows_another_at
     def answer() -> tuple[list[int], int]:
         run = arena.start(Request("Hello", (lane,), model=model, max_new_tokens=8))
         assert run.done.wait(200)
-        (record,) = run.result()["lanes"]
+        (record,) = run.result().as_json()["lanes"]
         assert record["status"] == "ok", record["error"]
         return record["token_ids"], arena.hosts[lane].worker.starts
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from playground.history import BENCH, RUN, Entry, History, import_json, to_csv, to_markdown
+from playground.history import Entry, History, import_json, to_csv, to_markdown
 from playground.page.access import OWNER_ONLY
 from playground.page.history.gauges import curves
 from playground.page.history.handlers import GUEST, OFF
@@ -38,7 +38,7 @@ def keep(
 ) -> Entry:
     """A run that was measured earlier."""
     told = measured.settings(mode=mode, **settings)
-    found = history.get(history.add(RUN, told, measured.result(*records, mode=mode), []))
+    found = history.get(history.add(measured.entry(measured.result(*records, mode=mode), told)))
     assert found is not None
     return found
 
@@ -81,14 +81,14 @@ def test_a_run_appears_by_itself_and_opens_with_the_figures_of_its_record(
     assert kept is not None
     record = kept.records[1]
     card = page.locator(".kept").nth(1)
-    expect(card.locator(".big b")).to_have_text(f"{record['decode_tps']:.1f}")
+    expect(card.locator(".big b")).to_have_text(f"{record.decode_tps:.1f}")
     expect(card.locator(".big")).to_contain_text("contended")
     figures = card.locator("dl > div")
-    expect(figures.nth(0)).to_contain_text(f"{record['ttft_ms']:.0f} ms")
-    expect(figures.nth(1)).to_contain_text(f"{record['tpot_ms']:.1f} ms")
+    expect(figures.nth(0)).to_contain_text(f"{record.ttft_ms:.0f} ms")
+    expect(figures.nth(1)).to_contain_text(f"{record.tpot_ms:.1f} ms")
     expect(figures.nth(4)).to_contain_text("40 tokens")
     expect(figures.nth(8)).to_contain_text("n/a")
-    expect(card.locator(".words")).to_have_text(record["text"])
+    expect(card.locator(".words")).to_have_text(record.text)
     expect(page.locator(".opened .words").first).to_have_text(HOSTILE)
     expect(page.locator(".opened .gauge").first).to_contain_text("CPU")
     assert page.evaluate("window.hacked") is None
@@ -118,7 +118,7 @@ def test_a_lane_that_failed_says_why_and_what_to_do(
     visit: Callable[..., Page], history: History
 ) -> None:
     error = {"message": f"It broke: {HOSTILE}.", "fix": "Mend it."}
-    nothing = {"decode_tps": None, "ttft_ms": None, "text": ""}
+    nothing: dict[str, Any] = {"decode_tps": None, "ttft_ms": None, "text": ""}
     keep(history, measured.record(status="error", error=error, **nothing))
     page = opened(visit)
     expect(page.locator(".kept .error")).to_have_text(f"It broke: {HOSTILE}. Mend it.")
@@ -129,9 +129,9 @@ def test_a_lane_that_failed_says_why_and_what_to_do(
 def test_a_benchmark_opens_as_a_table_of_medians_with_their_spread(
     visit: Callable[..., Page], history: History
 ) -> None:
-    spread = {"p5": {"decode_tps": 40.0}, "p95": {"decode_tps": 43.5}}
+    spread: dict[str, Any] = {"p5": {"decode_tps": 40.0}, "p95": {"decode_tps": 43.5}}
     short, long = [measured.record(prompt_tokens=n, **spread) for n in (32, 1024)]
-    history.add(BENCH, {}, measured.bench(short, long), [])
+    history.add(measured.entry(measured.bench(short, long)))
     page = opened(visit)
     rows = page.locator(".opened tbody tr")
     expect(rows).to_have_count(2)
@@ -145,7 +145,10 @@ def test_lanes_tell_where_they_leave_the_highest_precision_and_the_words_are_mar
     visit: Callable[..., Page], history: History
 ) -> None:
     ids = measured.record()["token_ids"]
-    other: dict[str, Any] = {"token_ids": [*ids[:5], 9, 9], "text": "The capital of France is Lyon."}
+    other: dict[str, Any] = {
+        "token_ids": [*ids[:5], 9, 9],
+        "text": "The capital of France is Lyon.",
+    }
     lanes = [measured.record(INT8), measured.record(INT4, **other)]
     keep(history, *lanes)
     keep(history, *lanes, temperature=0.7)
@@ -186,7 +189,7 @@ def test_repeat_fills_the_compare_tab_and_says_which_lane_is_lacking(
     again = history.get(history.find()[0].id)
     assert again is not None
     kept = {"mode": "in-turn", "temperature": 0.5, "lanes": ["fake:CPU:20tps"], **asked}
-    assert {name: again.settings[name] for name in kept} == kept
+    assert {name: getattr(again.settings, name) for name in kept} == kept
 
 
 def test_a_run_of_which_no_lane_is_left_is_not_repeated(
