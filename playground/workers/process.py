@@ -157,14 +157,17 @@ class Worker:
 
     def _read(self, popen: subprocess.Popen[bytes], events: SimpleQueue[Event]) -> None:
         """Pass the events on; the last one is "gone"."""
-        assert popen.stdout is not None
-        for message in filter(None, map(subprocesses.json_object, popen.stdout)):
-            event = cast(Event, message)
-            if event["event"] == "hello":
-                self.pid = event["pid"]
-            else:
-                events.put(event)
+        assert popen.stdin is not None and popen.stdout is not None
+        with popen.stdout as lines:
+            for message in filter(None, map(subprocesses.json_object, lines)):
+                event = cast(Event, message)
+                if event["event"] == "hello":
+                    self.pid = event["pid"]
+                else:
+                    events.put(event)
         events.put({"id": 0, "event": "gone"})
+        with self._writing, contextlib.suppress(OSError):
+            popen.stdin.close()
 
     def _write(self, message: dict[str, Any]) -> None:
         popen = self._popen

@@ -379,7 +379,8 @@ def test_the_command_line_writes_pictures_of_the_history(tmp_path: Path) -> None
         file = tmp_path / "a picture.png"
         arguments = ["export", *ids, "--format", "png", "--output", str(file)]
         assert playground("history", *arguments, home=tmp_path).returncode == 0
-        assert Image.open(file).width == 2000
+        with Image.open(file) as image:
+            assert image.width == 2000
         file.unlink()
     for arguments, sentence in (
         (["1", "2", "3", "--format", "png"], "A picture shows one result"),
@@ -396,7 +397,8 @@ def test_bench_draws_the_chart_of_latencies_and_refuses_a_wrong_name_first(tmp_p
     for name in ("a.svg", "b.PNG"):
         assert playground("bench", *small, str(tmp_path / name), home=tmp_path).returncode == 0
     assert "fake:CPU:2000tps" in (tmp_path / "a.svg").read_text(encoding="utf-8")
-    assert Image.open(tmp_path / "b.PNG").width == 2000
+    with Image.open(tmp_path / "b.PNG") as image:
+        assert image.width == 2000
     for name in ("c.jpg", "none/c.png"):
         called = playground("bench", *small, str(tmp_path / name), home=tmp_path)
         assert called.returncode == 2 and "run 1" not in called.stderr

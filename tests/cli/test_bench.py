@@ -15,6 +15,8 @@ from playground.bench.results import recompute
 from playground.runs.benchmark_record import BenchmarkRecord
 from tests.support.command_line import PATH, interruptible, playground, processes_of
 
+pytestmark = pytest.mark.engine
+
 FAST, SLOW = "fake:CPU:5000tps", "fake:CPU:40tps"
 SMALL = ["--prompt-tokens", "8", "--new-tokens", "20", "--runs", "2"]
 

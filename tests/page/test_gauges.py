@@ -98,10 +98,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPC_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(power_source, "current", lambda: PowerSource(True, 63.0))
-        found = Served(TWO, Probes(npu=[StubGauge()], power=[StubMeter()]))
-        found.choices.begin()
-        yield found
-        found.close()
+        served = Served(TWO, Probes(npu=[StubGauge()], power=[StubMeter()]))
+        served.choices.begin()
+        yield served
+        served.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
