@@ -1,5 +1,5 @@
 """The machine in a benchmark's result, as far as someone needs it to repeat the figures. Nothing in
-it names its user; unknown is None."""
+it identifies its user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from playground.doctor import machine as of_report
 from playground.doctor import packages
 from playground.doctor.scrub import of_this_machine
 from playground.lanes.lane import Lane
-from playground.paths import home
+from playground.paths import ROOT, home
 from playground.runs.benchmark_record import BenchmarkMachine, Conditions, MemoryCopy
 
 CPUS = Path("sys/devices/system/cpu")
@@ -29,50 +29,50 @@ def describe(lanes: Iterable[Lane], copy: MemoryCopy | None) -> BenchmarkMachine
     """
     found = devices.discover() if any(lane.needs_model for lane in lanes) else devices.Discovery()
     rows = doctor.device_rows(found)
-    versions = packages.versions(doctor.ROOT)
+    versions = packages.versions(ROOT)
     report = {
         **of_report.machine(),
-        "program": of_report.program(doctor.ROOT),
+        "program": of_report.program(ROOT),
         "hardware": [asdict(each) for each in devices.hardware()],
         "devices": [row for row in rows if row["name"] is not None],
         "packages": [row for row in versions if row[".venv"] or row[".venv-npu"]],
     }
     return BenchmarkMachine(
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        **of_this_machine(home(), doctor.ROOT).scrub(report),
+        **of_this_machine(home(), ROOT).scrub(report),
         memory_copy=copy,
         before=conditions(),
     )
 
 
 def conditions(root: Path = Path("/")) -> Conditions:
-    """What slows a processor down, now. throttle_events: how often its cores have slowed down from
-    heat since the start of the system (Linux: Intel's thermal_throttle)."""
+    """What slows the processor down now. throttle_events: how often heat has slowed its cores down
+    since the system started (Linux: Intel's thermal_throttle)."""
     counts = [
         _number(path)
         for path in (root / CPUS).glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
     ]
-    known = [count for count in counts if count is not None]
+    throttled = [count for count in counts if count is not None]
     frequency = _or_none(psutil.cpu_freq)
     return Conditions(
         temperature_c=temperature(),
-        throttle_events=sum(known) if known else None,
+        throttle_events=sum(throttled) if throttled else None,
         governor=_text(root / CPUS / "cpu0/cpufreq/scaling_governor"),
         cpu_mhz=round(frequency.current) if frequency and frequency.current else None,
     )
 
 
 def temperature() -> float | None:
-    """The hottest sensor of the machine; only Linux tells."""
+    """The hottest sensor of the machine, °C; None outside Linux."""
     sensors = _or_none(getattr(psutil, "sensors_temperatures", None)) or {}
-    known = [each.current for group in sensors.values() for each in group if each.current]
-    return max(known, default=None)
+    values = [sensor.current for group in sensors.values() for sensor in group if sensor.current]
+    return max(values, default=None)
 
 
-def _or_none(ask: Any) -> Any:
-    """psutil raises whatever a system's odd files make it raise."""
+def _or_none(read: Any) -> Any:
+    """What a function of psutil returns; it may raise anything that a driver's files lead to."""
     try:
-        return ask()
+        return read()
     except Exception:
         return None
 

@@ -61,7 +61,7 @@ def test_json_on_standard_output_is_all_that_is_there(tmp_path: Path) -> None:
         (["--warmup", "-1"], "cannot be -1"),
         (["--new-tokens", "0"], "cannot be 0"),
         (["--prompt-tokens", "8,many"], "no list of whole numbers"),
-        (["--prompt-tokens", "8,40000"], "the model takes 32,768"),
+        (["--prompt-tokens", "8,40000"], "the model's context is 32,768"),
         (["--lanes", "foke"], "There is no lane “foke”."),
         (["--lanes", "fake,pytorch"], "would not be the same"),
         (["--model", "no-such-model"], "no-such-model"),
