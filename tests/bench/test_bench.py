@@ -208,7 +208,7 @@ def test_stopped_while_loading_it_ends_at_once_with_no_rows(arena: Arena) -> Non
         ({"prompt_tokens": (8, 32_700)}, "32,900; the model's context is 32,768"),
         ({"mode": "sideways"}, "no mode"),
         ({"lanes": ()}, "No lane"),
-        ({"lanes": (FAST, parse("pytorch"))}, "would not be the same"),
+        ({"lanes": (FAST, parse("pytorch"))}, "their prompts would differ"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_loaded(

@@ -63,7 +63,7 @@ def test_json_on_standard_output_is_all_that_is_there(tmp_path: Path) -> None:
         (["--prompt-tokens", "8,many"], "no list of whole numbers"),
         (["--prompt-tokens", "8,40000"], "the model's context is 32,768"),
         (["--lanes", "foke"], "There is no lane “foke”."),
-        (["--lanes", "fake,pytorch"], "would not be the same"),
+        (["--lanes", "fake,pytorch"], "their prompts would differ"),
         (["--model", "no-such-model"], "no-such-model"),
         (["--json", "no such folder/file.json"], "cannot be written"),
         (["--json", "."], "is a folder"),
