@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from playground import models
 from playground.errors import BadInput, PlaygroundError, PreparationError
 from playground.gauges.probes import Probes
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.gauges.sampler import Sampler
 from playground.history import Entry, History, HistoryWriter
 from playground.lanes.host import Hosts
@@ -268,7 +268,7 @@ class Run:
             threading.Thread(target=self._generate, args=(run,), name=run.lane.name, daemon=True)
             for run in ready
         ]
-        self._sampler.mark()
+        self._sampler.sample_now()
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -281,7 +281,7 @@ class Run:
         for position, run in enumerate(ready):
             if position:
                 self._stop.wait(SETTLE_S)
-            self._sampler.mark()
+            self._sampler.sample_now()
             self._generate(run)
 
     def _generate(self, run: LaneRun) -> None:
@@ -290,7 +290,7 @@ class Run:
                 run.skip()
             elif not run.finished:
                 run.generate()
-                self._sampler.mark()
+                self._sampler.sample_now()
                 run.observe(self.samples, self._idle_w)
         except Exception as error:
             self._fault(run, error)

@@ -169,7 +169,7 @@ class _Benchmark:
 
     def measure(self) -> Iterator[Step]:
         sampler = self._arena.sampler
-        sampler.mark()
+        sampler.sample_now()
         power: dict[str, object] = {"power_source": PowerRecord(**asdict(sampler.power_source))}
         if self._plan.mode == IN_TURN:
             self._idle_w = power["idle_w"] = sampler.idle_watts(self._stop)
@@ -204,7 +204,7 @@ class _Benchmark:
         ]
         sampler = self._arena.sampler
         with sampler.recording() as samples:
-            sampler.mark()
+            sampler.sample_now()
             for thread in threads:
                 thread.start()
             for thread, run in zip(threads, runs, strict=True):
@@ -213,7 +213,7 @@ class _Benchmark:
                     if self._stop.is_set() and not run.stopping:
                         for running in runs:
                             running.stop()
-            sampler.mark()
+            sampler.sample_now()
         for run in runs:
             run.observe(samples, self._idle_w)
             self._add(run, turn)

@@ -11,7 +11,7 @@ from typing import Any
 from backends.base import Options
 from playground.errors import PlaygroundError, PreparationError, Unavailable
 from playground.gauges import aggregate
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import gauge_key
 from playground.lanes.memory import on_a_card

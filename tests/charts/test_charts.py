@@ -23,7 +23,7 @@ from playground.errors import BadInput
 from playground.history import History
 from playground.history.imports import import_json
 from playground.runs.benchmark_record import parse_result
-from tests.cli.test_cli import playground
+from tests.support.command_line import playground
 from tests.support.measured import bench, entry, record, result, run
 
 PHI, GPU, CPU = "Phi-3-mini-4k-instruct", "openvino-genai:GPU:int4", "onnx-genai:CPU:int4"
@@ -277,7 +277,9 @@ def test_odd_values_in_a_file_from_elsewhere_are_refused_or_break_nothing(odd: A
 
 def test_no_picture_no_matplotlib() -> None:
     code = (
-        "import sys, playground.cli.bench, playground.charts as charts; from playground.runs.benchmark_record import parse_result; charts.available(parse_result({'lanes': []})); "
+        "import sys, playground.cli.bench; from playground import charts; "
+        "from playground.runs.benchmark_record import parse_result; "
+        "charts.available(parse_result({'lanes': []})); "
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
@@ -293,7 +295,8 @@ def test_the_command_line_writes_pictures_of_the_history(tmp_path: Path) -> None
         file = tmp_path / "a picture.png"
         arguments = ["export", *ids, "--format", "png", "--output", str(file)]
         assert playground("history", *arguments, home=tmp_path).returncode == 0
-        assert Image.open(file).width == 2000
+        with Image.open(file) as image:
+            assert image.width == 2000
         file.unlink()
     for arguments, sentence in (
         (["1", "2", "3", "--format", "png"], "A picture shows one result"),
@@ -310,7 +313,8 @@ def test_bench_draws_the_chart_of_latencies_and_refuses_a_wrong_name_first(tmp_p
     for name in ("a.svg", "b.PNG"):
         assert playground("bench", *small, str(tmp_path / name), home=tmp_path).returncode == 0
     assert "fake:CPU:2000tps" in (tmp_path / "a.svg").read_text(encoding="utf-8")
-    assert Image.open(tmp_path / "b.PNG").width == 2000
+    with Image.open(tmp_path / "b.PNG") as image:
+        assert image.width == 2000
     for name in ("c.jpg", "none/c.png"):
         called = playground("bench", *small, str(tmp_path / name), home=tmp_path)
         assert called.returncode == 2 and "run 1" not in called.stderr

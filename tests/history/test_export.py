@@ -23,7 +23,7 @@ from playground.history import (
     to_json,
     to_markdown,
 )
-from tests.cli.test_cli import playground
+from tests.support.command_line import playground
 from tests.support.measured import bench, entry, record, result, run, settings
 
 FIGURES = st.none() | st.floats(allow_nan=False, min_value=-1e9, max_value=1e9)

@@ -16,7 +16,7 @@ import pytest
 from playground.errors import PlaygroundError
 from playground.history import BENCH, RUN, History
 from playground.workers.process import child_environment
-from tests.cli.test_cli import playground
+from tests.support.command_line import playground
 from tests.support.measured import bench, entry, record, result, settings
 
 # Writes runs for ever, and says the id of each once the store has it.

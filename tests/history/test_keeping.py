@@ -13,7 +13,7 @@ from playground.history import History
 from playground.lanes.lane import parse
 from playground.runs.record import IN_TURN, RunResult
 from playground.runs.request import Request
-from tests.cli.test_cli import FAST, playground
+from tests.support.command_line import FAST, playground
 
 LANE = parse(FAST)
 HELLO = Request("Hello", (LANE,), IN_TURN, 600, system="Be brief.", ignore_eos=True)

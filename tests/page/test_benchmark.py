@@ -40,11 +40,11 @@ def benching(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Benchm
     """The page's benchmark, which is over when the test is; without its charts."""
     monkeypatch.setattr(memory_bandwidth, "measure", lambda: STUB_COPY)
     monkeypatch.setattr(bench_job, "draw", lambda result: [])
-    found = served.page.benchmark_job
-    found.state = IDLE  # whatever the test before has left
-    yield found
-    found.cancel()
-    wait_until(lambda: not found.working)
+    job = served.page.benchmark_job
+    job.state = IDLE  # whatever the test before has left
+    yield job
+    job.cancel()
+    wait_until(lambda: not job.working)
 
 
 @pytest.fixture
@@ -106,12 +106,12 @@ def test_the_table_has_the_figures_of_the_result_for_everybody_and_it_is_kept(
     fill(page)
     expect(page.locator("#bench-note")).to_contain_text("8 runs: 2 lanes × 2 lengths × 2")
     page.locator("#bench-start").click()
-    for each in (page, other):
-        says(each, "done")
-        expect(each.locator("#bench .lane-name")).to_have_count(2)
+    for visitor in (page, other):
+        says(visitor, "done")
+        expect(visitor.locator("#bench .lane-name")).to_have_count(2)
     result = benching.result
     assert result is not None and kept == [result]
-    wanted = [
+    expected = [
         [
             str(row.prompt_tokens),
             f"{row.decode_tps:.1f}{row.p5.decode_tps:.1f}–{row.p95.decode_tps:.1f}",
@@ -123,7 +123,9 @@ def test_the_table_has_the_figures_of_the_result_for_everybody_and_it_is_kept(
         for row in result.results
     ]
     shown = [["".join(cell.split()) for cell in line] for line in figures(page)]
-    assert shown == wanted == [["".join(cell.split()) for cell in line] for line in figures(other)]
+    assert (
+        shown == expected == [["".join(cell.split()) for cell in line] for line in figures(other)]
+    )
     expect(page.locator(".bench .how")).to_contain_text("median and p5–p95 of 2 runs, no warm-up")
     expect(page.locator(".bench .on")).to_contain_text("memory copy bandwidth 10.0 GB/s")
     assert other.locator(".bench .actions:visible").count() == 0

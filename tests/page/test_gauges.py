@@ -12,8 +12,7 @@ from playwright.sync_api import Page, expect
 from playground.gauges import power_source
 from playground.gauges.power_source import PowerSource
 from playground.gauges.probes import Probes
-from playground.gauges.readings import Gauge, Meter
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Gauge, Meter, Sample
 from playground.page.compare.strip import GaugeValue, strip
 from playground.runs.lane_run import LaneView
 from tests.support.served_page import TWO, Served, press_run, state
@@ -98,11 +97,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """On a machine with an NPU, a power meter and an empty battery: stubs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPC_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr(power_source, "hints", lambda: PowerSource(True, 63.0))
-        found = Served(TWO, Probes(npu=[StubGauge()], power=[StubMeter()]))
-        found.choices.begin()
-        yield found
-        found.close()
+        patch.setattr(power_source, "current", lambda: PowerSource(True, 63.0))
+        served = Served(TWO, Probes(npu=[StubGauge()], power=[StubMeter()]))
+        served.choices.begin()
+        yield served
+        served.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -145,8 +145,8 @@ class BenchmarkHandlers:
 
         The event's data: `{"kind": "json" | "csv" | "png", "name": of the chart}`.
         """
-        wanted = event_data(event)
-        export = self.export(str(wanted.get("kind")), str(wanted.get("name")))
+        data = event_data(event)
+        export = self.export(str(data.get("kind")), str(data.get("name")))
         return {self.file: download(*export) if export and is_owner(request) else gr.skip()}
 
     def export(self, kind: str, name: str) -> tuple[str, bytes] | None:

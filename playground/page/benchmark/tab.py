@@ -103,7 +103,7 @@ def settings_row() -> tuple[
         numbers = (
             number("new-tokens", "New tokens", defaults.NEW_TOKENS),
             number("runs", "Runs", defaults.RUNS),
-            number("warm-up", "Warm-up runs", defaults.WARMUP),
+            number("warm-up", "Warm-up", defaults.WARMUP),
         )
         mode = gr.Radio(
             [(label, name) for name, label in MODES.items()],

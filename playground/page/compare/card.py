@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from playground.formatting import NA, memory_size, number, percent, with_unit
 from playground.gauges import aggregate
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import Lane, gauge_key
 from playground.page.labels import FINISH_REASONS, STATES

@@ -180,11 +180,11 @@ class HistoryHandlers:
 
     def export(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Hand a file to the browser; what: json, csv, markdown, or a chart's name."""
-        wanted = event_data(event)
+        data = event_data(event)
         try:
             entry = self.entry_of(event, request)
-            other = self.entry(wanted["other"], request) if "other" in wanted else None
-            file = export(entry, str(wanted.get("what")), other)
+            other = self.entry(data["other"], request) if "other" in data else None
+            file = export(entry, str(data.get("what")), other)
         except PlaygroundError as error:
             return self.failure(error)
         return {self.file: file, self.tab.status: NO_NOTE}
