@@ -105,7 +105,7 @@ class LaneRun:
 
     def check_prompt_length(self) -> None:
         """Raises PlaygroundError when the prompt exceeds the capacity of the lane's engine."""
-        max_tokens = self.host.loaded.get("longest_prompt")
+        max_tokens = self.host.loaded.get("max_prompt")
         if max_tokens is not None and len(self.prompt) > max_tokens:
             raise PlaygroundError(
                 f"The prompt has {len(self.prompt):,} tokens; the limit of this lane is "
