@@ -3,11 +3,11 @@ it identifies its user."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import psutil
 
@@ -20,6 +20,7 @@ from playground.paths import ROOT, home
 from playground.runs.benchmark_record import BenchmarkMachine, Conditions, MemoryCopy
 
 CPUS = Path("sys/devices/system/cpu")
+T = TypeVar("T")
 
 
 def describe(lanes: Iterable[Lane], copy: MemoryCopy | None) -> BenchmarkMachine:
@@ -64,12 +65,12 @@ def conditions(root: Path = Path("/")) -> Conditions:
 
 def temperature() -> float | None:
     """The hottest sensor of the machine, °C; None outside Linux."""
-    sensors = _or_none(getattr(psutil, "sensors_temperatures", None)) or {}
+    sensors = _or_none(getattr(psutil, "sensors_temperatures", dict)) or {}
     values = [sensor.current for group in sensors.values() for sensor in group if sensor.current]
     return max(values, default=None)
 
 
-def _or_none(read: Any) -> Any:
+def _or_none(read: Callable[[], T]) -> T | None:
     """What a function of psutil returns; it may raise anything that a driver's files lead to."""
     try:
         return read()
