@@ -23,6 +23,8 @@ from playground.lanes.lane import default_lanes
 from playground.paths import ROOT
 from tests.support.command_line import interruptible
 
+pytestmark = pytest.mark.browser
+
 APP = ("app.py", "--no-browser")
 DEVICES_UNKNOWN = """
 import sys, time
