@@ -13,7 +13,7 @@ from backends.base import BackendError, Loaded, Options
 from backends.openvino_genai import OpenVinoGenAI
 from playground.arena import Arena
 from playground.lanes import lane as lanes
-from playground.lanes.host import CAPACITIES
+from playground.lanes.loaded import CAPACITIES
 from playground.runs.lane_run import LaneRun
 from playground.runs.request import Request
 from tests.support import phi3_models
