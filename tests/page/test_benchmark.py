@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from playground.bench import memory_bandwidth
 from playground.history import to_markdown
-from playground.history.entry import bare
+from playground.history.entry import Entry
 from playground.lanes.lane import Lane, parse, parse_all
 from playground.models import DEFAULT_MODEL
 from playground.page.access import OWNER_ONLY
@@ -40,11 +40,11 @@ def benching(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Benchm
     """The page's benchmark, which is over when the test is; without its charts."""
     monkeypatch.setattr(memory_bandwidth, "measure", lambda: STUB_COPY)
     monkeypatch.setattr(bench_job, "draw", lambda result: [])
-    found = served.page.benchmark_job
-    found.state = IDLE  # whatever the test before has left
-    yield found
-    found.cancel()
-    wait_until(lambda: not found.working)
+    job = served.page.benchmark_job
+    job.state = IDLE  # whatever the test before has left
+    yield job
+    job.cancel()
+    wait_until(lambda: not job.working)
 
 
 @pytest.fixture
@@ -101,29 +101,31 @@ def test_the_table_has_the_figures_of_the_result_for_everybody_and_it_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept: list[Any] = []
-    monkeypatch.setattr(served.arena, "keep_bench", lambda *entry: kept.append(entry))
+    monkeypatch.setattr(served.arena, "keep_benchmark", kept.append)
     page, other = tab(FAST, OTHER), tab(FAST, OTHER, host=ELSEWHERE)
     fill(page)
     expect(page.locator("#bench-note")).to_contain_text("8 runs: 2 lanes × 2 lengths × 2")
     page.locator("#bench-start").click()
-    for each in (page, other):
-        says(each, "done")
-        expect(each.locator("#bench .lane-name")).to_have_count(2)
+    for visitor in (page, other):
+        says(visitor, "done")
+        expect(visitor.locator("#bench .lane-name")).to_have_count(2)
     result = benching.result
-    assert result is not None and kept == [(result["settings"], result)]
-    wanted = [
+    assert result is not None and kept == [result]
+    expected = [
         [
-            str(row["prompt_tokens"]),
-            f"{row['decode_tps']:.1f}{row['p5']['decode_tps']:.1f}–{row['p95']['decode_tps']:.1f}",
-            f"{row['ttft_ms']:.0f}",
-            f"{row['tpot_ms']:.2f}",
+            str(row.prompt_tokens),
+            f"{row.decode_tps:.1f}{row.p5.decode_tps:.1f}–{row.p95.decode_tps:.1f}",
+            f"{row.ttft_ms:.0f}",
+            f"{row.tpot_ms:.2f}",
             "n/a",
             "n/a",
         ]
-        for row in result["results"]
+        for row in result.results
     ]
     shown = [["".join(cell.split()) for cell in line] for line in figures(page)]
-    assert shown == wanted == [["".join(cell.split()) for cell in line] for line in figures(other)]
+    assert (
+        shown == expected == [["".join(cell.split()) for cell in line] for line in figures(other)]
+    )
     expect(page.locator(".bench .how")).to_contain_text("median and p5–p95 of 2 runs, no warm-up")
     expect(page.locator(".bench .on")).to_contain_text("memory copy bandwidth 10.0 GB/s")
     assert other.locator(".bench .actions:visible").count() == 0
@@ -146,15 +148,13 @@ def test_a_result_is_drawn_in_the_page_s_theme_saved_and_copied(
     assert result is not None
     assert downloaded(page, "Save as PNG") == ("tpot.png", b"\x89PNG")
     name, content = downloaded(page, "Save JSON")
-    assert (name, json.loads(content)) == ("benchmark.json", result)
+    assert (name, json.loads(content)) == ("benchmark.json", result.as_json())
     name, content = downloaded(page, "Save CSV")
     rows = list(csv.DictReader(io.StringIO(content.decode())))
-    assert [float(row["decode_tps"]) for row in rows] == [
-        row["decode_tps"] for row in result["results"]
-    ]
+    assert [float(row["decode_tps"]) for row in rows] == [row.decode_tps for row in result.results]
     page.get_by_role("button", name="Copy as Markdown").click()
     expect(page.locator(".bench .actions span")).to_have_text("Copied.")
-    assert page.evaluate("navigator.clipboard.readText()") == to_markdown([bare(result)])
+    assert page.evaluate("navigator.clipboard.readText()") == to_markdown([Entry(result)])
     page.set_viewport_size({"width": 375, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from playground.history import BENCH, RUN, Entry, History, import_json, to_csv, to_markdown
+from playground.history import Entry, History, import_json, to_csv, to_markdown
 from playground.page.access import OWNER_ONLY
 from playground.page.history.gauges import curves
 from playground.page.history.handlers import GUEST, OFF
@@ -27,9 +27,9 @@ INT8, INT4 = "openvino-genai:CPU:int8", "onnx-genai:CPU:int4"
 @pytest.fixture
 def history(served: Served, tmp_path: Path) -> Iterator[History]:
     """An empty one, which the page keeps and shows from now on."""
-    found = History(tmp_path / "history.sqlite")
-    served.arena.history_writer.history = found
-    yield found
+    history = History(tmp_path / "history.sqlite")
+    served.arena.history_writer.history = history
+    yield history
     served.arena.history_writer.history = None
 
 
@@ -37,10 +37,12 @@ def keep(
     history: History, *records: dict[str, Any], mode: str = "together", **settings: Any
 ) -> Entry:
     """A run that was measured earlier."""
-    told = measured.settings(mode=mode, **settings)
-    found = history.get(history.add(RUN, told, measured.result(*records, mode=mode), []))
-    assert found is not None
-    return found
+    run_settings = measured.settings(mode=mode, **settings)
+    entry = history.get(
+        history.add(measured.entry(measured.result(*records, mode=mode), run_settings))
+    )
+    assert entry is not None
+    return entry
 
 
 def opened(visit: Callable[..., Page], row: int = 0, **visitor: Any) -> Page:
@@ -72,7 +74,7 @@ def test_a_run_appears_by_itself_and_opens_with_the_figures_of_its_record(
     press_run(other, tokens=40, prompt=HOSTILE)
     state(other, 1, "ok")
     row = page.locator(".history .run")
-    expect(row.locator(".asked")).to_have_text(HOSTILE)
+    expect(row.locator(".prompt")).to_have_text(HOSTILE)
     expect(row).to_contain_text("Together, figures contended")
 
     row.click()
@@ -81,14 +83,14 @@ def test_a_run_appears_by_itself_and_opens_with_the_figures_of_its_record(
     assert kept is not None
     record = kept.records[1]
     card = page.locator(".kept").nth(1)
-    expect(card.locator(".big b")).to_have_text(f"{record['decode_tps']:.1f}")
+    expect(card.locator(".big b")).to_have_text(f"{record.decode_tps:.1f}")
     expect(card.locator(".big")).to_contain_text("contended")
     figures = card.locator("dl > div")
-    expect(figures.nth(0)).to_contain_text(f"{record['ttft_ms']:.0f} ms")
-    expect(figures.nth(1)).to_contain_text(f"{record['tpot_ms']:.1f} ms")
+    expect(figures.nth(0)).to_contain_text(f"{record.ttft_ms:.0f} ms")
+    expect(figures.nth(1)).to_contain_text(f"{record.tpot_ms:.1f} ms")
     expect(figures.nth(4)).to_contain_text("40 tokens")
     expect(figures.nth(8)).to_contain_text("n/a")
-    expect(card.locator(".words")).to_have_text(record["text"])
+    expect(card.locator(".words")).to_have_text(record.text)
     expect(page.locator(".opened .words").first).to_have_text(HOSTILE)
     expect(page.locator(".opened .gauge").first).to_contain_text("CPU")
     assert page.evaluate("window.hacked") is None
@@ -118,7 +120,7 @@ def test_a_lane_that_failed_says_why_and_what_to_do(
     visit: Callable[..., Page], history: History
 ) -> None:
     error = {"message": f"It broke: {HOSTILE}.", "fix": "Mend it."}
-    nothing = {"decode_tps": None, "ttft_ms": None, "text": ""}
+    nothing: dict[str, Any] = {"decode_tps": None, "ttft_ms": None, "text": ""}
     keep(history, measured.record(status="error", error=error, **nothing))
     page = opened(visit)
     expect(page.locator(".kept .error")).to_have_text(f"It broke: {HOSTILE}. Mend it.")
@@ -129,9 +131,9 @@ def test_a_lane_that_failed_says_why_and_what_to_do(
 def test_a_benchmark_opens_as_a_table_of_medians_with_their_spread(
     visit: Callable[..., Page], history: History
 ) -> None:
-    spread = {"p5": {"decode_tps": 40.0}, "p95": {"decode_tps": 43.5}}
+    spread: dict[str, Any] = {"p5": {"decode_tps": 40.0}, "p95": {"decode_tps": 43.5}}
     short, long = [measured.record(prompt_tokens=n, **spread) for n in (32, 1024)]
-    history.add(BENCH, {}, measured.bench(short, long), [])
+    history.add(measured.entry(measured.bench(short, long)))
     page = opened(visit)
     rows = page.locator(".opened tbody tr")
     expect(rows).to_have_count(2)
@@ -145,7 +147,8 @@ def test_lanes_tell_where_they_leave_the_highest_precision_and_the_words_are_mar
     visit: Callable[..., Page], history: History
 ) -> None:
     ids = measured.record()["token_ids"]
-    other: dict[str, Any] = {"token_ids": [*ids[:5], 9, 9], "text": "The capital of France is Lyon."}
+    answer = "The capital of France is Lyon."
+    other: dict[str, Any] = {"token_ids": [*ids[:5], 9, 9], "text": answer}
     lanes = [measured.record(INT8), measured.record(INT4, **other)]
     keep(history, *lanes)
     keep(history, *lanes, temperature=0.7)
@@ -168,8 +171,10 @@ def test_repeat_fills_the_compare_tab_and_says_which_lane_is_lacking(
     visit: Callable[..., Page], history: History
 ) -> None:
     lanes = [measured.record(lane) for lane in ("fake:CPU:20tps", "foke:CPU:int8")]
-    asked = {"prompt": "Say it again.", "system": "Be brief.", "max_new_tokens": 7}
-    keep(history, *lanes, mode="in-turn", temperature=0.5, model="SmolLM2-135M-Instruct", **asked)
+    question = {"prompt": "Say it again.", "system": "Be brief.", "max_new_tokens": 7}
+    keep(
+        history, *lanes, mode="in-turn", temperature=0.5, model="SmolLM2-135M-Instruct", **question
+    )
     page = opened(visit)
     page.get_by_role("button", name="Repeat with the same settings").click()
     state(page, 0, "ready")
@@ -185,8 +190,8 @@ def test_repeat_fills_the_compare_tab_and_says_which_lane_is_lacking(
     expect(page.locator(".history .run")).to_have_count(2)
     again = history.get(history.find()[0].id)
     assert again is not None
-    kept = {"mode": "in-turn", "temperature": 0.5, "lanes": ["fake:CPU:20tps"], **asked}
-    assert {name: again.settings[name] for name in kept} == kept
+    kept = {"mode": "in-turn", "temperature": 0.5, "lanes": ["fake:CPU:20tps"], **question}
+    assert {name: getattr(again.settings, name) for name in kept} == kept
 
 
 def test_a_run_of_which_no_lane_is_left_is_not_repeated(
@@ -229,8 +234,8 @@ def test_exports_are_what_the_command_line_writes_and_come_back_equal(
 ) -> None:
     kept = keep(history, measured.record(text=HOSTILE), prompt="日本語 é")
     page = opened(visit)
-    name, found = downloaded(page, "JSON")
-    [again] = import_json(found.decode())
+    name, content = downloaded(page, "JSON")
+    [again] = import_json(content.decode())
     assert name == f"playground-run-{kept.id}.json"
     assert (again.settings, again.result, again.made_at) == (
         kept.settings,
@@ -254,7 +259,7 @@ def test_deleting_one_or_all_asks_back(visit: Callable[..., Page], history: Hist
     page.locator(".opened .no").click()
     page.get_by_role("button", name="Delete …").click()
     page.locator(".opened .yes").click()
-    expect(page.locator(".history .run .asked")).to_have_text(["Question 1", "Question 0"])
+    expect(page.locator(".history .run .prompt")).to_have_text(["Question 1", "Question 0"])
     page.get_by_role("button", name="Delete all …").click()
     expect(page.locator(".history .confirm")).to_contain_text("Delete all 2?")
     assert history.count() == 2
@@ -298,11 +303,16 @@ def test_requests_of_others_are_refused_whatever_they_ask(
     served: Served, history: History, headers: dict[str, str]
 ) -> None:
     kept = keep(history, prompt="a secret of the owner")
-    asked = {"id": kept.id, "what": "json", "lane": INT8}
+    event_data = {"id": kept.id, "what": "json", "lane": INT8}
     names = {fn.name for fn in handlers(served)}
     for fn in handlers(served):
         data = ["secret"] if fn.name == "find" else []
-        sent = {"data": data, "fn_index": fn._id, "session_hash": "forged", "event_data": asked}
+        sent = {
+            "data": data,
+            "fn_index": fn._id,
+            "session_hash": "forged",
+            "event_data": event_data,
+        }
         answer = httpx.post(
             f"{served.address}gradio_api/run/predict", json=sent, headers=headers, timeout=60
         )

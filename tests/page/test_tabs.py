@@ -52,14 +52,14 @@ MINUTE = 60_000
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """A hub that has a small model, and a cache of the user's own."""
-    with serve() as found:
+    with serve() as server:
         for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.delenv(name, raising=False)
             monkeypatch.delenv(name.lower(), raising=False)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-        monkeypatch.setenv("HF_ENDPOINT", found.url)
-        found.repositories[ON_HUB] = Repository(model_files())
-        yield found
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        server.repositories[ON_HUB] = Repository(model_files())
+        yield server
 
 
 def name_model(page: Page, name: str, box: str = "#prepare-model") -> None:
@@ -139,8 +139,8 @@ def test_a_typed_folder_is_converted_chosen_and_answers(
     expect(page.locator(".lane-0 [data-text=weights]")).to_contain_text("int4 sym, group 32")
     press_run(page, tokens=40, prompt=phi3_models.QUESTION)
     state(page, 0, "ok")
-    wanted = small_phi3.ANSWERS[phi3_models.QUESTION]
-    expect(page.locator(".lane-0 .block.answer")).to_have_text(wanted)
+    answer = small_phi3.ANSWERS[phi3_models.QUESTION]
+    expect(page.locator(".lane-0 .block.answer")).to_have_text(answer)
 
     visitor = visit()
     label = f"{Path(folder).name} · {Path(folder).parent}"
@@ -161,10 +161,10 @@ def test_a_wrong_name_gets_a_sentence_and_nothing_is_lost(
     page = visit()
     press_run(page, tokens=20)
     state(page, 1, "ok")
-    said = page.locator(".lane-0 .block.answer").inner_text()
+    answer = page.locator(".lane-0 .block.answer").inner_text()
     name_model(page, name, "#model")
     expect(page.locator("#status")).to_contain_text(f"There is no model “{name}”. Choose")
-    assert page.locator(".lane-0 .block.answer").inner_text() == said
+    assert page.locator(".lane-0 .block.answer").inner_text() == answer
     assert page.locator("#prompt textarea").input_value() == "Hello"
     assert served.choices.model == DEFAULT_MODEL
     page.get_by_role("tab", name="Models").click()
@@ -245,7 +245,7 @@ def test_precisions_that_share_a_reason_share_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "vendor", "found", "why"),
+    ("kind", "vendor", "discovery", "why"),
     [
         ("NPU", "Intel", Discovery(), "OpenVINO does not find it"),
         ("NPU", "Intel", Discovery(openvino=(Device("NPU", "Intel AI Boost"),)), ""),
@@ -256,14 +256,14 @@ def test_precisions_that_share_a_reason_share_a_line() -> None:
     ],
 )
 def test_hardware_that_no_engine_uses_is_shown_with_the_reason_on_a_stub_of_a_machine(
-    kind: str, vendor: str, found: Discovery, why: str, monkeypatch: pytest.MonkeyPatch
+    kind: str, vendor: str, discovery: Discovery, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Hardware(kind, vendor, f"{vendor} {kind}", "1234:5678", "1.0")
     reasons = sys.modules["playground.devices.reasons"]
     monkeypatch.setattr(reasons, "hardware", lambda: (one,))
-    monkeypatch.setattr(reasons.probing, "found", lambda: found)
-    shown = machine_view.hardware(one, found)["why"]
-    assert (why in shown) if why else shown == ""
+    monkeypatch.setattr(reasons.probing, "discover", lambda: discovery)
+    reason = machine_view.hardware(one, discovery)["why"]
+    assert (why in reason) if why else reason == ""
 
 
 def test_idle_workers_are_unloaded_and_the_next_run_loads_them_again(
@@ -318,10 +318,10 @@ def test_setting_up_shows_the_last_line_and_how_it_ended(
     monkeypatch.setattr(served.page.machine, "job", SetupJob((str(script), str(gate))))
     page, other = visit(tab="Machine"), visit(tab="Machine")
     page.get_by_role("button", name="Set up the Intel NPU Library").click()
-    for each in (page, other):
-        job = each.locator("#setting-up")
+    for visitor in (page, other):
+        job = visitor.locator("#setting-up")
         expect(job.locator(".detail")).to_have_text("fetching a <b>wheel</b>", timeout=MINUTE)
-        expect(each.get_by_role("button", name="Set up the Intel NPU Library")).to_be_hidden()
+        expect(visitor.get_by_role("button", name="Set up the Intel NPU Library")).to_be_hidden()
     gate.touch()
     expect(other.locator("#setting-up .state span")).to_have_text("failed", timeout=MINUTE)
     expect(other.locator("#setting-up .detail")).to_contain_text("No wheel for this one. The full")
@@ -341,13 +341,13 @@ def test_a_set_up_that_is_cancelled_ends_its_process(empty_home: Path) -> None:
 def test_a_set_up_that_succeeds_lets_the_devices_be_found_anew(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(devices, "forget", lambda: asked.append("forget"))
-    monkeypatch.setattr(devices, "discover", lambda: asked.append("found"))
+    calls: list[str] = []
+    monkeypatch.setattr(devices, "forget", lambda: calls.append("forget"))
+    monkeypatch.setattr(devices, "discover", lambda: calls.append("found"))
     job = SetupJob(("-c", "print('Set up.')"))
     job.start()
     wait_until(lambda: job.ends == 1)
-    assert (job.state, job.detail, asked) == (jobs.DONE, "Set up.", ["forget", "found"])
+    assert (job.state, job.detail, calls) == (jobs.DONE, "Set up.", ["forget", "found"])
 
 
 # Start
@@ -355,16 +355,16 @@ def test_a_set_up_that_succeeds_lets_the_devices_be_found_anew(
 
 @pytest.fixture
 def gated(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """The devices are not known before this is set."""
+    """The devices are not discovered before this is set."""
     gate = threading.Event()
-    found = devices.discover()
+    discovery = devices.discover()
 
     def wait() -> Discovery:
         assert gate.wait(60)
-        return found
+        return discovery
 
     monkeypatch.setattr(devices, "discover", wait)
-    monkeypatch.setattr(devices, "discovered", lambda: found if gate.is_set() else None)
+    monkeypatch.setattr(devices, "discovered", lambda: discovery if gate.is_set() else None)
     monkeypatch.setattr(choices, "default_lanes", lambda: [parse("fake:CPU:33tps")])
     monkeypatch.setattr(choices, "cpu_lanes", lambda: [parse("fake:CPU:44tps")])
     yield gate
@@ -508,7 +508,7 @@ def test_an_api_call_from_elsewhere_makes_no_model(served: Served) -> None:
 def post(served: Served, name: str, data: list[Any], headers: dict[str, str]) -> str:
     """A request as the page sends it, to the handler of that name; what it is answered."""
     [number, *_] = [n for n, fn in served.page.blocks.fns.items() if fn.name == name]
-    asked = {
+    body = {
         "data": data,
         "fn_index": number,
         "session_hash": "forged",
@@ -516,7 +516,7 @@ def post(served: Served, name: str, data: list[Any], headers: dict[str, str]) ->
     }
     address = f"{served.address}gradio_api/run/predict"
     return json.dumps(
-        httpx.post(address, json=asked, headers=headers, timeout=60).json(), ensure_ascii=False
+        httpx.post(address, json=body, headers=headers, timeout=60).json(), ensure_ascii=False
     )
 
 

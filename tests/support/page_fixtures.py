@@ -34,10 +34,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             )
             patch.setitem(ENGINES, name.lower(), engine)
         devices.discover()
-        found = Served(TWO)
-        found.choices.begin()
-        yield found
-        found.close()
+        served = Served(TWO)
+        served.choices.begin()
+        yield served
+        served.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,9 @@ def browser() -> Iterator[Browser]:
     assert path, "No browser is installed: python run.py test installs Debian's Chromium."
     rules = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", rules])
-        yield found
-        found.close()
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", rules])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

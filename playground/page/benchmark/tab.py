@@ -12,7 +12,7 @@ from playground.page.benchmark.handlers import HINT, BenchmarkHandlers
 from playground.page.benchmark.view import MODES
 from playground.page.components import QUIET, html
 from playground.page.notes import note
-from playground.runs.request import IN_TURN
+from playground.runs.record import IN_TURN
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def settings_row() -> tuple[
         numbers = (
             number("new-tokens", "New tokens", defaults.NEW_TOKENS),
             number("runs", "Runs", defaults.RUNS),
-            number("warm-up", "Warm-up runs", defaults.WARMUP),
+            number("warm-up", "Warm-up", defaults.WARMUP),
         )
         mode = gr.Radio(
             [(label, name) for name, label in MODES.items()],

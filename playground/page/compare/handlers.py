@@ -20,7 +20,8 @@ from playground.page.components import Inputs, Updates
 from playground.page.notes import NoteValue, note
 from playground.page.sessions import Session, Sessions
 from playground.runs.lane_run import LaneRun
-from playground.runs.request import TOGETHER, Request
+from playground.runs.record import TOGETHER
+from playground.runs.request import Request
 
 if TYPE_CHECKING:
     from playground.page.compare.tab import CompareTab
@@ -59,16 +60,16 @@ class CompareHandlers:
     def cards(self, session: Session, names: list[str], model: str) -> Updates:
         """The cards of the columns in use."""
         columns = zip(self.tab.cards, names, strict=False)
-        return {each: self.card(session, parse(name), model) for each, name in columns}
+        return {card: self.card(session, parse(name), model) for card, name in columns}
 
     def answers(self, run: Run, names: list[str]) -> Updates:
         """The answers so far, in the columns in use."""
         columns = zip(self.tab.answers, names, strict=False)
-        return {each: text(run.lanes.get(parse(name))) for each, name in columns}
+        return {answer: text(run.lanes.get(parse(name))) for answer, name in columns}
 
     def no_answers(self) -> Updates:
         """All answers emptied."""
-        return {each: "" for each in self.tab.answers}
+        return {answer: "" for answer in self.tab.answers}
 
     def status(self, message: str | PlaygroundError) -> Updates:
         """The line between the settings and the columns."""
@@ -80,7 +81,7 @@ class CompareHandlers:
             column: gr.update(visible=position < len(names))
             for position, column in enumerate(self.tab.columns)
         }
-        emptied: Updates = {each: None for each in self.tab.cards}
+        emptied: Updates = {card: None for card in self.tab.cards}
         cards = self.cards(Session(), names, model)
         return {**visible, **emptied, **cards, **self.no_answers(), **self.status(HINT)}
 
@@ -235,7 +236,7 @@ class CompareHandlers:
                 keep=is_owner(request),
             )
             try:
-                yield from run.states()
+                yield from (state.as_json() for state in run.states())
             finally:
                 run.stop()
         except PlaygroundError as error:
@@ -244,4 +245,4 @@ class CompareHandlers:
 
 def text(run: LaneRun | None) -> str:
     """The answer so far."""
-    return run.view()["text"] if run else ""
+    return run.view().text if run else ""

@@ -35,7 +35,7 @@ def curves(samples: Sequence[object]) -> list[CurveValue]:
             drawn.append(curve(title, "%", valid, reader(kind, name, "percent"), 100.0))
     for name in names(valid, "meters"):
         drawn.append(curve(f"Power {name}", "W", valid, reader("meters", name, "watts")))
-    return [each for each in drawn if each]
+    return list(filter(None, drawn))
 
 
 def curve(

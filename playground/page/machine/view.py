@@ -11,7 +11,7 @@ from playground import devices, doctor
 from playground.devices import Discovery, Hardware
 from playground.formatting import NA
 from playground.gauges import summary
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.lanes.lane import parse, table
 from playground.page.labels import model_label
 
@@ -88,16 +88,16 @@ def machine_value(model: str, samples: Sequence[Sample], *, owner: bool) -> Mach
 
     samples: the latest of the gauges.
     """
-    found = devices.discovered()
+    discovery = devices.discovered()
     return {
         "owner": owner,
         "facts": facts(),
-        "looking": LOOKING if found is None else "",
-        "devices": [device(row) for row in doctor.device_rows(found)] if found else [],
+        "looking": LOOKING if discovery is None else "",
+        "devices": [device(row) for row in doctor.device_rows(discovery)] if discovery else [],
         "gauges": [gauge(row) for row in summary.rows(summary.summary(samples))],
-        "hardware": [hardware(each, found) for each in devices.hardware()] if found else [],
+        "hardware": [hardware(each, discovery) for each in devices.hardware()] if discovery else [],
         "model": model_label(model, paths=False),
-        "engines": list(engines(table(model))) if found else [],
+        "engines": list(engines(table(model))) if discovery else [],
     }
 
 
@@ -126,24 +126,26 @@ def gauge(row: Mapping[str, Any]) -> GaugeSourceValue:
     return {"gauge": row["gauge"], "name": row["name"], "about": row["source"], "why": row["note"]}
 
 
-def hardware(one: Hardware, found: Discovery) -> HardwareValue:
+def hardware(one: Hardware, discovery: Discovery) -> HardwareValue:
     """One device of the operating system."""
     driver = f"driver {one.driver}" if one.driver else ""
     return {
         "kind": one.kind,
         "name": one.name,
         "about": ", ".join(filter(None, (one.pci_id, driver))),
-        "why": "" if is_used(one, found) else " ".join(devices.why_not(kind_for(one))),
+        "why": "" if is_used(one, discovery) else " ".join(devices.why_not(kind_for(one))),
     }
 
 
-def is_used(one: Hardware, found: Discovery) -> bool:
+def is_used(one: Hardware, discovery: Discovery) -> bool:
     """Whether an engine finds a device of its kind and vendor."""
-    kinds = {each.name.partition(".")[0] for each in found.openvino}
+    kinds = {device.name.partition(".")[0] for device in discovery.openvino}
     if one.kind == "NPU":
-        return one.vendor == "Intel" and ("NPU" in kinds or found.npu_library is True)
+        return one.vendor == "Intel" and ("NPU" in kinds or discovery.npu_library is True)
     intel = one.vendor == "Intel" and "GPU" in kinds
-    return intel or bool(found.dml) or (one.vendor in ("NVIDIA", "AMD") and bool(found.torch))
+    return (
+        intel or bool(discovery.dml) or (one.vendor in ("NVIDIA", "AMD") and bool(discovery.torch))
+    )
 
 
 def kind_for(one: Hardware) -> str:

@@ -1,8 +1,8 @@
-// Elements are made of text, never of markup: nothing a model or a path says can become a tag.
+// Elements are built from text, never from markup: no text of a model or a path can become a tag.
 const el = (tag, className, ...inside) => {
   const node = document.createElement(tag);
   if (className) node.className = className;
-  node.append(...inside.filter(each => each !== null && each !== undefined && each !== ''));
+  node.append(...inside.filter(node => node !== null && node !== undefined && node !== ''));
   return node;
 };
 const text = (node, value) => { if (node.textContent !== value) node.textContent = value; };
@@ -13,5 +13,5 @@ const linked = sentence => sentence.split(/(https?:\/\/[^\s<>"']*[\w/])/).map(pa
   Object.assign(link, { href: part, rel: 'noopener noreferrer', target: '_blank' });
   return link;
 });
-// ISO 8601 in UTC → the time here, as the browser's language writes it.
+// ISO 8601 in UTC → local time in the browser's language.
 const when = iso => new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });

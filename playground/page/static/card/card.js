@@ -1,4 +1,3 @@
-// Values come as JSON and are written as text: nothing a model or a path says can become markup.
 const draw = () => {
   const v = props.value;
   const card = element.querySelector('.card');

@@ -1,5 +1,5 @@
-const cells = (tag, texts) => texts.map((each, i) => el(tag, tag === 'td' && i ? 'number' : '', each));
-const table = (heads, rows) => el('div', 'sideways', el('table', '', el('thead', '', el('tr', '', ...cells('th', heads))), el('tbody', '', ...rows.map(([name, ...rest]) => el('tr', '', el('th', '', name), ...rest.map(each => el('td', 'number', each)))))));
+const cells = (tag, texts) => texts.map((text, i) => el(tag, tag === 'td' && i ? 'number' : '', text));
+const table = (heads, rows) => el('div', 'sideways', el('table', '', el('thead', '', el('tr', '', ...cells('th', heads))), el('tbody', '', ...rows.map(([name, ...rest]) => el('tr', '', el('th', '', name), ...rest.map(value => el('td', 'number', value)))))));
 const section = (title, ...inside) => el('section', '', el('h3', '', title), ...inside);
 const naming = (letter, e) => el('div', '', el('dt', '', letter), el('dd', '', el('b', '', `${e.kind} of ${when(e.made_at)}`), el('span', '', [e.model, e.mode].filter(Boolean).join(' · '))));
 const chart = (v, c) => {

@@ -1,4 +1,4 @@
-// A file that was asked for: the browser keeps it.
+// Hands a file to the browser as a download.
 watch('value', () => {
   const v = props.value;
   if (!v) return;

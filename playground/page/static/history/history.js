@@ -5,7 +5,7 @@ const tps = l => {
 };
 const row = r => {
   const top = el('p', 'top', el('time', '', when(r.made_at)), el('span', '', r.kind), el('span', '', r.mode), el('span', '', r.model));
-  const button = el('button', 'run', top, r.prompt ? el('p', 'asked', r.prompt) : null, el('ul', 'lanes', ...r.lanes.map(tps)));
+  const button = el('button', 'run', top, r.prompt ? el('p', 'prompt', r.prompt) : null, el('ul', 'lanes', ...r.lanes.map(tps)));
   button.type = 'button';
   button.onclick = () => trigger('open', { id: r.id });
   return el('li', '', button);
