@@ -1,5 +1,5 @@
-"""`python -m benchmarks.memory [--model M] [--lanes A,B]`: the memory that `playground.lanes.memory`
-estimates for each lane, and what its worker really uses.
+"""`python -m benchmarks.memory [--model M] [--lanes A,B]`: the memory that each lane needs as
+`playground.lanes.memory` estimates it, and what its worker really uses.
 
 Run it for a new version of an engine, on models of several sizes, to find the figures of its
 `MemoryModel`: large models show the factor of the weights, small ones the rest.
@@ -19,7 +19,7 @@ from rich.table import Table
 
 from backends.base import Options
 from playground import models
-from playground.cli import render
+from playground.cli.command import use_utf8
 from playground.lanes import memory
 from playground.lanes.host import Host, Hosts
 from playground.lanes.lane import Lane, every_lane, installed, parse_all
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=500, help="tokens of the prompt, default 500")
     parser.add_argument("--answer", type=int, default=32, help="tokens of the answer, default 32")
     options = parser.parse_args()
-    render.use_utf8()
+    use_utf8()
     console = Console(width=120)
     names = [name for name in options.lanes.split(",") if name]
     table = Table(title=f"MB of {models.title(options.model)}, {options.prompt} tokens of prompt")

@@ -18,9 +18,10 @@ from playground.gauges.probes import Probes
 from playground.gauges.readings import Sample
 from playground.gauges.sampler import Sampler
 from playground.history import Entry, History, HistoryWriter
-from playground.lanes.host import Hosts, tokenizer_of
+from playground.lanes.host import Hosts
 from playground.lanes.lane import Lane
 from playground.lanes.memory import NotEnoughMemory
+from playground.lanes.tokenizers import tokenizer_of
 from playground.prompt import Tokenizer
 from playground.runs.benchmark_record import BenchmarkResult
 from playground.runs.lane_run import LaneRun

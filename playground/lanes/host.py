@@ -236,8 +236,7 @@ class Host:
             ):
                 if event["event"] != "loaded":
                     raise WorkerError("Loading was stopped.", "Run it again.")
-                fields = {k: v for k, v in event.items() if k in LoadedLane.__annotations__}
-                self.loaded = cast(LoadedLane, fields)
+                self.loaded = cast(LoadedLane, event)
             self.weights = self.loaded.get("weights") or weights
             if not tokenizer.has_template and lane.needs_model:
                 self.loaded["notes"] = [*self.loaded.get("notes", ()), NO_TEMPLATE]

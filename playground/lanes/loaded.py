@@ -12,8 +12,7 @@ CAPACITIES = (256, 1024, 4096)
 
 
 class LoadedLane(TypedDict, total=False):
-    """What a worker reports after loading (`backends.base.Loaded` and the worker's own figures);
-    empty while nothing is loaded."""
+    """The fields of a worker's `LoadedEvent`; empty while nothing is loaded."""
 
     device_used: str
     device_name: str
@@ -21,7 +20,7 @@ class LoadedLane(TypedDict, total=False):
     threads: int | None
     notes: list[str]
     capacity: int | None
-    longest_prompt: int | None
+    max_prompt: int | None
     weights: WeightsInfo | None
     load_s: float
     warm: bool

@@ -43,9 +43,7 @@ def command(
     paths = ["-i", str(source), "-o", str(target), "-c", str(scratch / "hub")]
     provider = "dml" if model_format == "onnx-dml" else "cpu"
     builder = ["onnxruntime_genai.models.builder", *paths, "-p", precision, "-e", provider]
-    extra = (
-        ["is_symmetric=false"] if precision == "int8" else []
-    )  # with zero points, as in OpenVINO
+    extra = ["is_symmetric=false"] if precision == "int8" else []  # asymmetric, as OpenVINO's
     extra += ["hf_remote=true"] if trust_remote_code() else []
     return [*builder, "--extra_options", *extra] if extra else builder
 
