@@ -20,7 +20,7 @@ from tests.support import phi3_models
 
 NPU = "openvino-genai:NPU-on-CPU:int4"
 OTHER = "onnx-genai:CPU:int4"
-COMPILED = "Compiled in this load; the next one takes it from the cache."
+COMPILED = "Compiled during this load; the next load uses the cache."
 ALL_OF_IT = Options(max_new_tokens=9999, ignore_eos=True)
 
 
@@ -76,7 +76,7 @@ def test_a_prompt_beyond_the_limit_is_refused_and_the_next_is_answered(
 ) -> None:
     backend, report = loaded
     assert report.max_prompt
-    with pytest.raises(BackendError, match=f"room for {report.max_prompt:,}") as caught:
+    with pytest.raises(BackendError, match=f"loaded for up to {report.max_prompt:,}") as caught:
         list(backend.generate(words(report.max_prompt + 1), ALL_OF_IT))
     assert caught.value.fix
     assert len(list(backend.generate(words(5), replace(ALL_OF_IT, max_new_tokens=3)))) == 3
