@@ -142,7 +142,7 @@ def check_import() -> None:
     runtime = "the Visual C++ runtime (https://aka.ms/vs/17/release/vc_redist.x64.exe) is missing"
     cause = f"If {runtime}, install it. " if os.name == "nt" else ""
     sys.exit(
-        f"{proof.stdout.strip()}\n\nThe engines cannot be imported, for the reason above. {cause}"
+        f"{proof.stdout.strip()}\n\nThe engines cannot be imported; the reason is above. {cause}"
         "Delete the folder .venv and run this again."
     )
 

@@ -9,26 +9,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DeviceSupport:
-    """What an engine takes on one kind of device."""
+    """What an engine supports on one kind of device."""
 
     format: str  # of the model folder: openvino | openvino-npu | onnx | onnx-dml | hf | none
     precisions: tuple[str, ...]  # the first is the default
-    fixed_capacity: bool = False  # shapes are static: room for tokens is made while loading
+    fixed_capacity: bool = False  # static shapes: loading fixes the number of tokens
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What the parent must know of a backend without importing its SDK."""
+    """What the program knows of a backend without importing its SDK."""
 
-    title: str  # as a person calls it
-    target: str  # "module:Class", started in a worker
-    package: str  # what to install
-    module: str  # what must be importable for that
-    devices: Mapping[
-        str, DeviceSupport
-    ]  # by kind ("GPU" for GPU.0, GPU.1); the first is the default
-    best: tuple[str, ...] = ("CPU",)  # kinds, the one to show first where a machine has it
-    own_environment: bool = False  # runs in .venv-npu, whose packages contradict all others
+    title: str  # for display
+    target: str  # "module:Class" of the backend
+    package: str  # to install
+    module: str  # importable if the package is installed
+    devices: Mapping[str, DeviceSupport]  # by kind: "GPU" for GPU.0 and GPU.1; default first
+    best: tuple[str, ...] = ("CPU",)  # kinds of devices in order of preference
+    own_environment: bool = False  # runs in .venv-npu, whose packages conflict with all others
 
 
 ENGINES: dict[str, Engine] = {

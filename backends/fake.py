@@ -1,10 +1,12 @@
-"""Fake: no engine and no model, deterministic ids at a set pace. The page, the tests and the
-benchmarks run on it; it says of itself what it is."""
+"""The fake engine: no model, but the same token ids each time, at a given rate.
+
+The page, the tests and the overhead benchmarks run on it; its answer says what it is.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from backends.base import Backend, BackendError, Loaded, Options
@@ -20,18 +22,18 @@ TEXT = (
 
 
 class Fake(Backend):
-    """Yields the bytes of `TEXT`; its precision is its pace, "30tps"."""
+    """Yields the bytes of `TEXT`; its precision is its rate, "30tps"."""
 
     _tokens_per_second = 30.0
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
-        pace = precision.removesuffix("tps")
-        if device != "CPU" or not pace.isdigit() or int(pace) < 1:
+        rate = precision.removesuffix("tps")
+        if device != "CPU" or not rate.isdigit() or int(rate) < 1:
             raise BackendError(
                 f"The fake lane cannot run on {device} at {precision}.",
-                "Name it like fake:CPU:30tps, for 30 tokens a second.",
+                "Use fake:CPU:30tps for 30 tokens per second, or another number.",
             )
-        self._tokens_per_second = float(pace)
+        self._tokens_per_second = float(rate)
         return Loaded(
             device_used="CPU",
             device_name="no device: replayed bytes",
@@ -40,13 +42,13 @@ class Fake(Backend):
             notes=("Replayed, not computed: no model runs here.",),
         )
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         if not prompt:
-            raise BackendError("The prompt has no tokens.", "Write something to answer.")
+            raise BackendError("The prompt has no tokens.", "Enter a prompt.")
         ids = [*TEXT.encode(), STOP_ID]
         start = time.perf_counter()
         for n in range(options.max_new_tokens):
-            # An absolute schedule keeps the mean pace exact whatever a single sleep does.
+            # An absolute schedule keeps the mean rate exact, however long a single sleep takes.
             time.sleep(max(0.0, start + (n + 1) / self._tokens_per_second - time.perf_counter()))
             token = ids[n % (len(ids) - 1)] if options.ignore_eos else ids[n]
             yield token

@@ -1,7 +1,7 @@
 """Intel's NPU Acceleration Library 1.4.0: Transformers with its matrix products on the NPU.
 
 Runs in `.venv-npu`, on transformers 4.47. Without an NPU the library computes on the CPU and only
-warns; here that has a name of its own, and a lane called NPU never does.
+warns; here that is a device of its own, "CPU", and the device "NPU" is refused.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from backends.base import Backend, BackendError, Loaded, Options
+from backends.base import Backend, BackendError, Loaded, LoadedWeights, Options
 from backends.pytorch import transformers_stream
 from backends.shared import cpu_name, explained, trust_remote_code
 
@@ -25,17 +25,17 @@ DRIVER = {
     "win32": "https://www.intel.com/content/www/us/en/download/794734/",
     "linux": "https://github.com/intel/linux-npu-driver/releases",
 }
-KINDS = {  # by the type that weights are kept in
-    "uint8": "int4 sym, per channel",  # two in a byte
+RECIPES = {  # by the type that stores the weights
+    "uint8": "int4 sym, per channel",  # two weights in a byte
     "int8": "int8 sym, per channel",
     "float16": "fp16",
 }
-STAND_IN = "The library's stand-in on the CPU: no NPU was found."
-COMPILES = "Compiles for each length of prompt: the first prompt of a length starts late."
+ON_CPU = "No NPU was found: the library computes on the CPU instead."
+COMPILES = "Compiles for each prompt length: the first prompt of a length starts late."
 
 
 class NpuLibrary(Backend):
-    """What `NPUModelForCausalLM.from_pretrained(…, export=False)` does, with the config mended."""
+    """`NPUModelForCausalLM.from_pretrained(…, export=False)`, step by step, with config repairs."""
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
         if precision not in PRECISIONS.get(device, ()):
@@ -46,50 +46,49 @@ class NpuLibrary(Backend):
         library = self._library = _import()
         self._check_device(device)
         _keep_compiled()
-        # Layers compiled for a model loaded before hold the addresses of its weights.
+        # Layers compiled for the previous model hold the addresses of its weights.
         library.backend.runtime.clear_cache()
         with explained(model):
             import torch
             import transformers
 
-            compiled = _load(model, transformers)
-            chosen = torch.float16 if precision == "fp16" else getattr(library, precision)
-            config = library.compiler.CompilerConfig(dtype=chosen)
-            self._model = library.compile(compiled, config)
+            dtype = torch.float16 if precision == "fp16" else getattr(library, precision)
+            config = library.compiler.CompilerConfig(dtype=dtype)
+            self._model = library.compile(_load(model, transformers), config)
         versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
         return Loaded(
             device_used=device,
             device_name=cpu_name() if device == "CPU" else _npu_name(),
             library_version=f"{library.__version__.removeprefix('v')} ({versions})",
-            notes=(STAND_IN, COMPILES) if device == "CPU" else (COMPILES,),
+            notes=(ON_CPU, COMPILES) if device == "CPU" else (COMPILES,),
             weights=_weights_of(self._model),
         )
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         self._forget_other_lengths(len(prompt))
         yield from transformers_stream(self._model, prompt, options)
 
     def npu_found(self) -> bool:
-        """As the library sees it, which decides by it where to compute."""
+        """Whether the library finds an NPU, and so computes on it."""
         return bool(self._library.backend.npu_available())
 
     def _check_device(self, device: str) -> None:
-        found = self.npu_found()
-        if device == "NPU" and not found:
+        npu_found = self.npu_found()
+        if device == "NPU" and not npu_found:
             driver = DRIVER.get(sys.platform, DRIVER["linux"])
             raise BackendError(
                 "Intel's NPU library finds no NPU on this machine.",
                 f"It needs an Intel Core Ultra with the NPU driver: {driver}, then restart.",
             )
-        if device == "CPU" and found:
+        if device == "CPU" and npu_found:
             raise BackendError(
                 "This machine has an NPU, and Intel's NPU library would use that, not the CPU.",
                 "Use npu-library:NPU:fp16, or pytorch:CPU:fp32 for the CPU.",
             )
 
     def _forget_other_lengths(self, length: int) -> None:
-        """The library keeps what it compiled for every length of prompt, each with room for the
-        weights of a whole layer and the lm_head: keep this length and single tokens."""
+        """Drop layers compiled for other prompt lengths, but not for single tokens: for each
+        length, the library would keep memory for the weights of a whole layer and the lm_head."""
         compiled = self._library.backend.runtime._model_cache  # "Linear_10_128_x_384_…"
         for name in [*compiled]:
             if name.split("_")[1] not in ("1", str(length)):
@@ -110,47 +109,47 @@ def _import() -> Any:
 
 
 def _keep_compiled() -> None:
-    """The library writes what it compiles to a folder "cache" wherever the process is."""
+    """Change to a folder of ours: the library writes compiled models to ./cache."""
     folder = Path(os.environ.get("AIPC_CACHE", ".")) / "npu-library"
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
 
 
 def _load(model: Path, transformers: Any) -> Any:
-    """The model on the CPU, or BackendError where transformers 4.47 would read it wrongly."""
-    known = json.loads((model / "config.json").read_text(encoding="utf-8"))["model_type"]
-    if known not in transformers.CONFIG_MAPPING and not trust_remote_code():
-        raise _too_new(f"does not know the architecture {known}")
-    given = {"local_files_only": True, "trust_remote_code": trust_remote_code()}
-    config = transformers.AutoConfig.from_pretrained(str(model), **given)
+    """Load the model on the CPU. Raises BackendError if transformers 4.47 would misread it."""
+    architecture = json.loads((model / "config.json").read_text(encoding="utf-8"))["model_type"]
+    if architecture not in transformers.CONFIG_MAPPING and not trust_remote_code():
+        raise _too_new(f"does not support the architecture {architecture}")
+    options = {"local_files_only": True, "trust_remote_code": trust_remote_code()}
+    config = transformers.AutoConfig.from_pretrained(str(model), **options)
     _restore_rope(config)
     loader = transformers.AutoModelForCausalLM
-    loaded, about = loader.from_pretrained(
+    loaded, report = loader.from_pretrained(
         str(model),
         config=config,
         torch_dtype="auto",
         use_safetensors=True,
         output_loading_info=True,
-        **given,
+        **options,
     )
-    if about["missing_keys"] or about["mismatched_keys"]:  # it would fill them with random numbers
-        raise _too_new("does not find all weights in it")
+    if report["missing_keys"] or report["mismatched_keys"]:  # they would get random values
+        raise _too_new("does not find all of its weights")
     return loaded
 
 
 def _restore_rope(config: Any) -> None:
-    """transformers 5 writes `rope_parameters`, of which 4.47 reads nothing: it would take a base of
-    10,000 and no scaling without a word."""
+    """Translate the `rope_parameters` of transformers 5, which 4.47 ignores: it would silently use
+    a base of 10,000 and no scaling."""
     rope = dict(getattr(config, "rope_parameters", None) or {})
     if "rope_theta" in rope:
         config.rope_theta = rope.pop("rope_theta")
         config.partial_rotary_factor = rope.pop("partial_rotary_factor", 1.0)
         kind = rope.get("rope_type", "default")
         config.rope_scaling = None if kind == "default" else {**rope, "type": kind}
-    reads = inspect.signature(type(config).__init__).parameters
-    part = getattr(config, "partial_rotary_factor", 1.0)
-    if part != 1.0 and "partial_rotary_factor" not in reads:
-        raise _too_new(f"does not know its positions (partial_rotary_factor {part})")
+    fields = inspect.signature(type(config).__init__).parameters
+    factor = getattr(config, "partial_rotary_factor", 1.0)
+    if factor != 1.0 and "partial_rotary_factor" not in fields:
+        raise _too_new(f"does not support its partial_rotary_factor of {factor}")
 
 
 def _too_new(trouble: str) -> BackendError:
@@ -160,34 +159,34 @@ def _too_new(trouble: str) -> BackendError:
     )
 
 
-def _weights_of(model: Any) -> dict[str, str | int | None]:
-    """What was really made, as in `Loaded.weights`: the library leaves some layers in fp16."""
+def _weights_of(model: Any) -> LoadedWeights:
+    """The weights in memory: the library leaves some layers in fp16."""
     table = model.get_input_embeddings()
-    kinds: Counter[str] = Counter()
+    recipes: Counter[str] = Counter()
     read, shared = 0, False
     for module in model.modules():
         weight: Any = getattr(module, "weight", None)
         if weight is None or weight.ndim != 2 or module is table:
             continue
         stored = str(weight.dtype).removeprefix("torch.")
-        kinds[KINDS.get(stored, stored)] += weight.numel() * (2 if stored == "uint8" else 1)
+        recipes[RECIPES.get(stored, stored)] += weight.numel() * (2 if stored == "uint8" else 1)
         read += weight.nbytes + getattr(module, "scale", weight[:0]).nbytes
         shared = shared or weight.data_ptr() == table.weight.data_ptr()
-    (most, _), *others = kinds.most_common()
-    rest = [f"{100 * count / kinds.total():.0f} % {kind}" for kind, count in others]
+    (main, _), *others = recipes.most_common()
+    rest = [f"{100 * count / recipes.total():.0f} % {recipe}" for recipe, count in others]
     return {
-        "recipe": ", ".join([most, *rest]),
+        "recipe": ", ".join([main, *rest]),
         "bytes": read + (0 if shared else table.weight.nbytes),
         "read_bytes": read,
     }
 
 
 def _npu_name() -> str:
-    """As the OpenVINO that the library brings along tells it."""
+    """The name from the OpenVINO that the library depends on."""
     try:
         from openvino import Core
 
         return str(Core().get_property("NPU", "FULL_DEVICE_NAME"))
-    except Exception:  # not a reason not to run
+    except Exception:  # only the name is missing
         traceback.print_exc()
         return "Intel NPU"

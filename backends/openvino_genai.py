@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,21 @@ from backends.shared import (
     stream,
 )
 
-# The NPU's pipeline with its static shapes, computed on the CPU: not fast, but it lets a machine
-# without an NPU try everything around it.
+# The NPU's pipeline with its static shapes, computed on the CPU: slow, but it works on a machine
+# without an NPU.
 NPU_ON_CPU = "NPU-on-CPU"
 NPU_ON_CPU_PROPERTIES = {
     "NPU_USE_NPUW": "YES",
     "NPUW_DEVICES": "CPU",
     "NPUW_ONLINE_PIPELINE": "NONE",
 }
-# Its room is MAX_PROMPT_LEN + MIN_RESPONSE_LEN tokens for prompt and answer together; a shorter
+# Its capacity is MAX_PROMPT_LEN + MIN_RESPONSE_LEN tokens for prompt and answer together; a shorter
 # prompt leaves more of it to the answer.
 MIN_ANSWER_TOKENS = 64
 
 
 class OpenVinoGenAI(Backend):
-    """Ids go in as `TokenizedInputs`; a streamer hands each id over as it appears."""
+    """Takes ids as `TokenizedInputs`; a streamer receives each new id."""
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
         import openvino
@@ -43,7 +43,7 @@ class OpenVinoGenAI(Backend):
         name = openvino_device_name(openvino.Core(), used)
         static = device.startswith("NPU")
         self._capacity = capacity if static else None
-        self._longest_prompt = max(capacity - MIN_ANSWER_TOKENS, 1) if static else None
+        self._max_prompt = max(capacity - MIN_ANSWER_TOKENS, 1) if static else None
         cache = CompileCache(device)
         with explained(model):
             self._vocabulary = vocabulary(model)
@@ -58,36 +58,36 @@ class OpenVinoGenAI(Backend):
             library_version=openvino_genai.__version__,
             notes=stand_in + cache.notes(),
             capacity=self._capacity,
-            longest_prompt=self._longest_prompt,
+            max_prompt=self._max_prompt,
         )
 
     def _properties(self, device: str) -> dict[str, Any]:
-        if self._longest_prompt:
-            room = {"MAX_PROMPT_LEN": self._longest_prompt, "MIN_RESPONSE_LEN": MIN_ANSWER_TOKENS}
-            return room | (NPU_ON_CPU_PROPERTIES if device == NPU_ON_CPU else {})
-        # What LLMPipeline takes by itself (get_latency_oriented_scheduler_config in its
-        # utils.cpp), but for the prefix cache: with it a repeated prompt costs no prefill.
+        if self._max_prompt:
+            shape = {"MAX_PROMPT_LEN": self._max_prompt, "MIN_RESPONSE_LEN": MIN_ANSWER_TOKENS}
+            return shape | (NPU_ON_CPU_PROPERTIES if device == NPU_ON_CPU else {})
+        # LLMPipeline's own defaults (get_latency_oriented_scheduler_config in its utils.cpp), but
+        # without the prefix cache, which spares a repeated prompt its prefill.
         scheduler = self._genai.SchedulerConfig()
         scheduler.max_num_batched_tokens = 2**63 - 1
         scheduler.enable_prefix_caching = False
-        own = OPENVINO_CPU if device.startswith("CPU") else {}
-        return {"scheduler_config": scheduler, **own}
+        precision = OPENVINO_CPU if device.startswith("CPU") else {}
+        return {"scheduler_config": scheduler, **precision}
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         import numpy as np
 
         check_prompt(prompt, self._vocabulary)
-        if self._longest_prompt and len(prompt) > self._longest_prompt:
+        if self._max_prompt and len(prompt) > self._max_prompt:
             raise BackendError(
-                f"The prompt has {len(prompt):,} tokens; the NPU's pipeline was loaded with room "
-                f"for {self._longest_prompt:,}.",
+                f"The prompt has {len(prompt):,} tokens; the NPU's pipeline was loaded for up to "
+                f"{self._max_prompt:,}.",
                 "Shorten the prompt.",
             )
         ids = np.array([prompt], dtype=np.int64)
         tensor = self._openvino.Tensor
         inputs = self._genai.TokenizedInputs(tensor(ids), tensor(np.ones_like(ids)))
         config = self._config(options)
-        if self._capacity:  # the pipeline rounds its room up to blocks of 64
+        if self._capacity:  # the pipeline rounds it up to blocks of 64
             config.max_new_tokens = min(options.max_new_tokens, self._capacity - len(prompt))
 
         def work(emit: Emit) -> None:
@@ -96,7 +96,7 @@ class OpenVinoGenAI(Backend):
         yield from stream(work)
 
     def _config(self, options: Options) -> Any:
-        """A fresh config, not the model's. Without stop ids the model's own would be taken."""
+        """A new config, not the model's. Without stop ids, the pipeline would use the model's."""
         config = self._genai.GenerationConfig()
         config.max_new_tokens = options.max_new_tokens
         config.ignore_eos = options.ignore_eos or not options.stop_ids
@@ -115,24 +115,25 @@ class OpenVinoGenAI(Backend):
 
 
 def vocabulary(model: Path) -> int | None:
-    """How many ids the model knows, from the folder's config.json where it tells."""
+    """The number of token ids, from the folder's config.json; None if it has none."""
     config = json.loads((model / "config.json").read_text(encoding="utf-8"))
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     return int(size) if size else None
 
 
 def _streamer_class(genai: Any) -> Any:
-    """Called from the engine's own thread, on the NPU within its loop: hand over and return."""
+    """A class of streamers, called from the engine's own thread, on the NPU within its loop."""
 
-    class Streamer(genai.StreamerBase):
+    class Streamer(genai.StreamerBase):  # type: ignore[misc]
         def __init__(self, emit: Emit) -> None:
             super().__init__()
             self._emit = emit
 
         def write(self, token: int | list[int]) -> Any:
-            wanted = [self._emit(each) for each in ([token] if isinstance(token, int) else token)]
+            tokens = [token] if isinstance(token, int) else token
+            proceed = [self._emit(token) for token in tokens]
             status = genai.StreamingStatus
-            return status.RUNNING if all(wanted) else status.CANCEL
+            return status.RUNNING if all(proceed) else status.CANCEL
 
         def end(self) -> None:
             pass

@@ -1,8 +1,8 @@
-"""OpenVINO through Optimum Intel: the Transformers interface, the model run by OpenVINO."""
+"""Optimum Intel: the interface of Transformers, with the model run by OpenVINO."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,21 +10,21 @@ from backends.base import Backend, Loaded, Options
 from backends.pytorch import transformers_stream
 from backends.shared import OPENVINO_CPU, explained, openvino_device_name
 
-# The seed's. Without a cache each load on the GPU compiles anew.
+# Without a cache, each load on the GPU compiles again.
 OV_CONFIG = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "CACHE_DIR": ""}
 
 
 class OpenVinoOptimum(Backend):
-    """`OVModelForCausalLM`: one request, sampled by Transformers in PyTorch."""
+    """`OVModelForCausalLM`; Transformers samples in PyTorch."""
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
         import openvino
 
         core = openvino.Core()
-        openvino_device_name(core, device)  # before a slow import: is there such a device?
+        openvino_device_name(core, device)  # checks the device before a slow import
         config = OV_CONFIG | (OPENVINO_CPU if device.startswith("CPU") else {})
         with explained(model):
-            if not (model / "openvino_model.xml").is_file():  # else it would start to convert
+            if not (model / "openvino_model.xml").is_file():  # or else it would start a conversion
                 raise FileNotFoundError(model / "openvino_model.xml")
             from optimum.intel import OVModelForCausalLM
 
@@ -42,5 +42,5 @@ class OpenVinoOptimum(Backend):
             threads=int(compiled.get_property("INFERENCE_NUM_THREADS")) if threads else None,
         )
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         return transformers_stream(self._model, prompt, options)

@@ -1,24 +1,24 @@
-"""PyTorch with Hugging Face Transformers, the reference the others are compared with."""
+"""PyTorch with Hugging Face Transformers, the reference for all other engines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from backends.base import Backend, BackendError, Loaded, Options
+from backends.base import Backend, BackendError, Loaded, LoadedWeights, Options
 from backends.shared import Emit, check_prompt, cpu_name, explained, stream, trust_remote_code
 
 
 class PyTorch(Backend):
-    """`AutoModelForCausalLM` as it comes; on the CPU in 32-bit floats."""
+    """`AutoModelForCausalLM` without changes; on the CPU in 32-bit floats."""
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
         with explained(model):
             import torch
             import transformers
 
-            where = torch_device(torch, device, precision)
+            target = torch_device(torch, device, precision)
             loader = transformers.AutoModelForCausalLM
             dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
             self._model = loader.from_pretrained(
@@ -28,7 +28,7 @@ class PyTorch(Backend):
                 use_safetensors=True,
                 trust_remote_code=trust_remote_code(),
             ).eval()
-            self._model.to(where)
+            self._model.to(target)
         used = self._model.device
         kind = str(used.type).upper()
         on_cpu = kind == "CPU"
@@ -42,12 +42,12 @@ class PyTorch(Backend):
             weights=weights_of(self._model, precision),
         )
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         return transformers_stream(self._model, prompt, options)
 
 
 def torch_device(torch: Any, device: str, precision: str) -> Any:
-    """torch.device of a lane's device; BackendError when this torch cannot use it."""
+    """The torch.device of a lane's device. Raises BackendError if this torch cannot use it."""
     kind, _, index = device.partition(".")
     if kind == "CPU" and precision == "fp32":
         return torch.device("cpu")
@@ -64,23 +64,20 @@ def torch_device(torch: Any, device: str, precision: str) -> Any:
     )
 
 
-def weights_of(model: Any, recipe: str) -> dict[str, str | int | None]:
-    """What was loaded, which need not be what lies in the folder: recipe, bytes, and the bytes
-    that one token reads (a table of embeddings of its own is only looked up in)."""
-    sizes = {each.data_ptr(): each.nbytes for each in model.parameters()}
-    looked_up = model.get_input_embeddings().weight
+def weights_of(model: Any, recipe: str) -> LoadedWeights:
+    """The weights in memory, which may differ from the folder's. A token does not read an untied
+    table of embeddings: it looks up one row."""
+    sizes = {weight.data_ptr(): weight.nbytes for weight in model.parameters()}
+    embeddings = model.get_input_embeddings().weight
     head = model.get_output_embeddings()
-    tied = head is not None and head.weight.data_ptr() == looked_up.data_ptr()
+    tied = head is not None and head.weight.data_ptr() == embeddings.data_ptr()
     total = sum(sizes.values())
-    return {
-        "recipe": recipe,
-        "bytes": total,
-        "read_bytes": total - (0 if tied else looked_up.nbytes),
-    }
+    read = total - (0 if tied else embeddings.nbytes)
+    return {"recipe": recipe, "bytes": total, "read_bytes": read}
 
 
-def transformers_stream(model: Any, prompt: Sequence[int], options: Options) -> Iterator[int]:
-    """The ids of `model.generate`, as they appear. Of any model with Transformers' interface."""
+def transformers_stream(model: Any, prompt: Sequence[int], options: Options) -> Generator[int]:
+    """Yield the ids of `model.generate`, for any model with the interface of Transformers."""
     import torch
 
     check_prompt(prompt, model.config.get_text_config().vocab_size)
@@ -95,23 +92,23 @@ def transformers_stream(model: Any, prompt: Sequence[int], options: Options) -> 
                 attention_mask=torch.ones_like(ids),
                 generation_config=_config(model, options),
                 streamer=streamer,
-                stopping_criteria=[lambda *_, **__: torch.tensor([not streamer.wanted])],
+                stopping_criteria=[lambda *_, **__: torch.tensor([not streamer.proceed])],
             )
 
     yield from stream(work)
 
 
 class _Streamer:
-    """What `generate` calls: first with the prompt, then with each id."""
+    """Called by `generate`: first with the prompt, then with each new id."""
 
     def __init__(self, emit: Emit) -> None:
-        self.wanted = True
+        self.proceed = True
         self._emit = emit
         self._prompt_seen = False
 
     def put(self, value: Any) -> None:
         if self._prompt_seen:
-            self.wanted = self._emit(int(value.item()))
+            self.proceed = self._emit(int(value.item()))
         self._prompt_seen = True
 
     def end(self) -> None:
@@ -119,8 +116,8 @@ class _Streamer:
 
 
 def _config(model: Any, options: Options) -> Any:
-    """A config that is ours alone: `generate` fills what a given one leaves open from the
-    model's (GenerationMixin._prepare_generation_config), so the model's is emptied too."""
+    """A config without any default of the model's. `generate` would add these to a given config
+    (GenerationMixin._prepare_generation_config), so the model's own config is replaced too."""
     from transformers import GenerationConfig
 
     model.generation_config = GenerationConfig()
@@ -136,7 +133,7 @@ def _config(model: Any, options: Options) -> Any:
     return GenerationConfig(
         max_new_tokens=options.max_new_tokens,
         eos_token_id=stops,
-        pad_token_id=0,  # never used in a batch of one; unset, a warning says so each time
+        pad_token_id=0,  # unused in a batch of one, but without it each call warns
         num_beams=1,
         repetition_penalty=1.0,
         use_cache=True,

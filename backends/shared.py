@@ -1,4 +1,4 @@
-"""What several backends need: a stream out of a call that blocks, errors for a person, names."""
+"""Parts of several backends: a stream from a blocking call, explained errors, device names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,42 +16,41 @@ from typing import Any
 
 from backends.base import BackendError
 
-Emit = Callable[[int], bool]  # hand over one id; False: nobody wants more, stop
-# A CPU with bf16 units would compute in bf16 by default, an AI PC's has none: there SmolLM2 in
-# int8 says Paris, here with Optimum "L'Étoile". Decode is as fast either way; prefill loses 15 %.
+Emit = Callable[[int], bool]  # pass on one token id; False: stop, nobody needs more
+# A CPU with bf16 units would compute in bf16 by default, but an AI PC's CPU has none: in fp32,
+# SmolLM2 in int8 says "Paris", in bf16 with Optimum "L'Étoile". Prefill gets 15 % slower.
 OPENVINO_CPU = {"INFERENCE_PRECISION_HINT": "f32"}
 NO_MEMORY = re.compile(r"bad.?alloc|(not enough|out of|insufficient) memory|cannot allocate", re.I)
 
 
 def trust_remote_code() -> bool:
-    """Whether code that a model's folder brings along may run: only the person who started the
-    program can say so."""
+    """Whether Python code from a model's folder may run, which only a start-up option allows."""
     return os.environ.get("AIPC_TRUST_REMOTE_CODE") == "1"
 
 
-def stream(work: Callable[[Emit], object]) -> Iterator[int]:
-    """The ids that `work` emits, as they appear, from a thread that has ended when this has.
+def stream(work: Callable[[Emit], object]) -> Generator[int]:
+    """Yield the ids that `work` emits in a thread, which has ended when the generator ends.
 
-    For engines that take a callback and block. `work` must return soon after `emit` said False.
+    For engines that block and call back. `work` must return soon after `emit` has returned False.
     """
-    arrived: SimpleQueue[int | BaseException | None] = SimpleQueue()
+    items: SimpleQueue[int | BaseException | None] = SimpleQueue()
     closed = Event()
 
     def emit(token: int) -> bool:
-        arrived.put(token)
+        items.put(token)
         return not closed.is_set()
 
     def run() -> None:
         try:
             work(emit)
-            arrived.put(None)
-        except BaseException as error:  # whatever it is: a reader that waits must hear of it
-            arrived.put(error)
+            items.put(None)
+        except BaseException as error:  # any: the generator would otherwise wait for ever
+            items.put(error)
 
     thread = Thread(target=run, name="engine", daemon=True)
     thread.start()
     try:
-        while (item := arrived.get()) is not None:
+        while (item := items.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
@@ -61,13 +60,13 @@ def stream(work: Callable[[Emit], object]) -> Iterator[int]:
 
 
 def check_prompt(prompt: Sequence[int], vocabulary: int | None) -> None:
-    """Refuse what an engine would not: OpenVINO and ONNX Runtime answer an id beyond the
-    vocabulary with whatever lies in memory there, without a word (2026.4.1, 0.18.0)."""
+    """Raise BackendError for ids outside the vocabulary: for these, OpenVINO and ONNX Runtime
+    silently read whatever lies in memory there (2026.4.1, 0.18.0)."""
     if not prompt:
-        raise BackendError("The prompt has no tokens.", "Write something to answer.")
+        raise BackendError("The prompt has no tokens.", "Enter a prompt.")
     if min(prompt) < 0 or (vocabulary and max(prompt) >= vocabulary):
         raise BackendError(
-            f"The prompt has a token id that this model does not know (it knows 0 to "
+            f"The prompt has a token id outside this model's vocabulary (0 to "
             f"{(vocabulary or 0) - 1}).",
             "The tokenizer belongs to another model: prepare the model again.",
         )
@@ -75,7 +74,7 @@ def check_prompt(prompt: Sequence[int], vocabulary: int | None) -> None:
 
 @contextmanager
 def explained(model: Path) -> Iterator[None]:
-    """Loads inside it fail with a sentence for a person; the engine's own words go to stderr."""
+    """Turn any exception of a load into a BackendError; its traceback goes to stderr."""
     if not model.is_dir():
         raise BackendError(f"There is no model folder {model}.", "Prepare the model first.")
     try:
@@ -91,18 +90,18 @@ def explained(model: Path) -> Iterator[None]:
             ) from error
         raise BackendError(
             f"The model in {model} cannot be loaded.",
-            "Prepare the model again; the log has the engine's own words.",
+            "Prepare the model again; the engine's message is in the log.",
         ) from error
 
 
 class CompileCache:
-    """OpenVINO's cache of models compiled for the GPU and the NPU, which can take minutes. On the
-    CPU it gains nothing. AIPC_CACHE is where the program keeps such things."""
+    """OpenVINO's cache of models compiled for the GPU and the NPU, which can take minutes; for the
+    CPU it is of no use. It lies in the folder AIPC_CACHE."""
 
     def __init__(self, device: str) -> None:
         home = os.environ.get("AIPC_CACHE")
-        wanted = home and not device.startswith("CPU")
-        self._folder = Path(home) / "openvino" / device if home and wanted else None
+        useful = not device.startswith("CPU")
+        self._folder = Path(home) / "openvino" / device if home and useful else None
         self._before = self._files()
 
     @property
@@ -110,25 +109,25 @@ class CompileCache:
         return {"CACHE_DIR": str(self._folder)} if self._folder else {}
 
     def notes(self) -> tuple[str, ...]:
-        """Whether this load compiled: its time is then not that of the next one."""
+        """A note if this load has compiled the model: the next one will be faster."""
         if self._files() - self._before:
-            return ("Compiled in this load; the next one takes it from the cache.",)
+            return ("Compiled during this load; the next load uses the cache.",)
         return ()
 
     def _files(self) -> set[tuple[Path, int]]:
-        """With the times of writing: a damaged file is compiled anew under its old name."""
+        """Paths and modification times: a damaged file is replaced under its old name."""
         if self._folder is None or not self._folder.is_dir():
             return set()
-        found = set()
+        files = set()
         for path in self._folder.iterdir():
-            with suppress(OSError):  # another process writes it anew this moment
-                found.add((path, path.stat().st_mtime_ns))
-        return found
+            with suppress(OSError):  # another process is replacing it
+                files.add((path, path.stat().st_mtime_ns))
+        return files
 
 
 def openvino_device_name(core: Any, device: str) -> str:
-    """The full name of a device that OpenVINO really has: no AUTO, which would choose another."""
-    kinds = {each.split(".")[0] for each in core.available_devices}
+    """The full name of a device that OpenVINO has. AUTO is refused: it would choose by itself."""
+    kinds = {name.split(".")[0] for name in core.available_devices}
     try:
         name = str(core.get_property(device, "FULL_DEVICE_NAME"))
     except RuntimeError:
@@ -144,16 +143,16 @@ def openvino_device_name(core: Any, device: str) -> str:
 
 
 def cpu_name() -> str:
-    """The processor's marketing name, which `platform.processor()` does not know."""
+    """The processor's product name, which `platform.processor()` does not return."""
     if sys.platform == "win32":
         import winreg
 
-        where = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, where) as key:
+        path = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:
             return str(winreg.QueryValueEx(key, "ProcessorNameString")[0]).strip()
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        told = ""
-    found = re.search(r"^model name\s*:\s*(.+)$", told, re.M)
-    return found[1].strip() if found else platform.processor() or platform.machine()
+        cpuinfo = ""
+    match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.M)
+    return match[1].strip() if match else platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""What the gauges cost: CPU time of the sampler's thread, with workers to look at."""
+"""The cost of the gauges: CPU time of the sampler's thread while several workers run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORKERS = 4
 
 
 def sampler(arena: Arena) -> Row:
-    """Share of one core; with this machine's devices, whatever they are."""
+    """The share of one core that the sampler uses for this machine's devices."""
     for number in range(WORKERS):
         arena.hosts[parse(f"fake:CPU:{number + 1}tps")].make_ready("none")
     before = cpu_seconds()
@@ -29,7 +29,7 @@ def sampler(arena: Arena) -> Row:
 
 
 def cpu_seconds() -> float:
-    """Of the sampler's thread so far, user and system."""
-    (own,) = (each.native_id for each in threading.enumerate() if each.name == "gauges")
-    (times,) = (each for each in psutil.Process().threads() if each.id == own)
+    """User and system time of the sampler's thread so far."""
+    (own,) = (thread.native_id for thread in threading.enumerate() if thread.name == "gauges")
+    (times,) = (thread for thread in psutil.Process().threads() if thread.id == own)
     return float(times.user_time + times.system_time)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from statistics import median
-from typing import Any
 
 import psutil
 
@@ -13,6 +12,7 @@ from playground.arena import Arena
 from playground.lanes.host import tokenizer_of
 from playground.lanes.lane import Lane, parse
 from playground.models import DEFAULT_MODEL, lane_folder
+from playground.runs.record import Record
 from playground.runs.request import Request
 
 PROMPT = "Write a long story about a lighthouse keeper who finds a map."
@@ -20,13 +20,13 @@ TOKENS = 256
 ROUNDS = 3
 
 
-def run(arena: Arena, lane: Lane, tokens: int = TOKENS) -> dict[str, Any]:
+def run(arena: Arena, lane: Lane, tokens: int = TOKENS) -> Record:
     """One run of one lane to its full length; its record."""
     request = Request(PROMPT, (lane,), max_new_tokens=tokens, ignore_eos=True)
     running = arena.start(request)
     running.done.wait()
-    record: dict[str, Any] = running.result()["lanes"][0]
-    assert record["status"] == "ok", record["error"]
+    record = running.result().lanes[0]
+    assert record.status == "ok", record.error
     return record
 
 
@@ -47,7 +47,11 @@ def decode(arena: Arena, name: str, pairs: int) -> list[Row]:
         with Bare(lane.backend, folder) as bare, Bare(lane.backend, folder) as twin:
             run(arena, lane, 64)
             rounds = [
-                (bare.tps(prompt, TOKENS), run(arena, lane)["decode_tps"], twin.tps(prompt, TOKENS))
+                (
+                    bare.tps(prompt, TOKENS),
+                    run(arena, lane).decode_tps or 0.0,
+                    twin.tps(prompt, TOKENS),
+                )
                 for _ in range(ROUNDS)
             ]
         one, ours, other = (median(each) for each in zip(*rounds, strict=True))
@@ -68,7 +72,7 @@ def ttft(arena: Arena, runs: int = 21) -> list[Row]:
     rows = []
     for name in ("openvino-genai:CPU:int8", "fake:CPU:500tps"):
         records = [run(arena, parse(name), 4) for _ in range(runs)]
-        gaps = sorted(each["ttft_user_ms"] - each["ttft_ms"] for each in records)
+        gaps = sorted((each.ttft_user_ms or 0.0) - (each.ttft_ms or 0.0) for each in records)
         note = f"{runs} runs, at most {gaps[-1]:.1f} ms"
         rows.append(Row(f"{name}: ttft_user − ttft", f"{median(gaps):.1f} ms", "≤ 15 ms", note))
     return rows

@@ -11,20 +11,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
 
 from playground import models
 from playground.errors import BadInput, PlaygroundError, PreparationError
 from playground.gauges.probes import Probes
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.gauges.sampler import Sampler
-from playground.history import BENCH, RUN, History, HistoryWriter
+from playground.history import Entry, History, HistoryWriter
 from playground.lanes.host import Hosts, tokenizer_of
 from playground.lanes.lane import Lane
 from playground.lanes.memory import NotEnoughMemory
 from playground.prompt import Tokenizer
+from playground.runs.benchmark_record import BenchmarkResult
 from playground.runs.lane_run import LaneRun
-from playground.runs.request import IN_TURN, TOGETHER, Request
+from playground.runs.record import IN_TURN, TOGETHER, RunResult
+from playground.runs.request import Request
 
 SETTLE_S = 0.5  # between lanes in turn: thread pools of the last engine stop spinning
 STATES_HZ = 8
@@ -68,15 +69,15 @@ class Arena:
         """Put a run that has ended into the history, unless it never began."""
         try:
             if run.error is None and any(each.t0 or each.error for each in run.lanes.values()):
-                gauges = [each.as_dict() for each in run.samples]
-                self.history_writer.keep(RUN, run.request.settings(), run.result(), gauges)
+                gauges = [sample.as_dict() for sample in run.samples]
+                self.history_writer.keep(Entry(run.result(), run.request.settings(), gauges))
         except Exception:  # no column may wait for ever because of it
             log.exception("The run could not be kept")
 
-    def keep_bench(self, settings: dict[str, Any], result: dict[str, Any]) -> None:
+    def keep_benchmark(self, result: BenchmarkResult) -> None:
         """Put a benchmark that measured anything into the history."""
-        if result["results"]:
-            self.history_writer.keep(BENCH, settings, result, [])
+        if result.results:
+            self.history_writer.keep(Entry(result, result.settings))
 
     def close(self) -> None:
         """End all workers and the gauges; what has ended is kept first."""
@@ -127,7 +128,7 @@ class Run:
         for run in self.lanes.values() if lane is None else [self.lanes[lane]]:
             run.stop()
 
-    def states(self) -> Iterator[dict[str, Any]]:
+    def states(self) -> Iterator[RunResult]:
         """The result so far, 8 times a second, and last the final one. Raises what was wrong."""
         while not self.done.wait(1 / STATES_HZ):
             yield self.result()
@@ -135,17 +136,17 @@ class Run:
             raise self.error
         yield self.result()
 
-    def result(self) -> dict[str, Any]:
-        """`ask --json`: the mode, the model and one record a lane."""
+    def result(self) -> RunResult:
+        """The result so far. Prompt tokens are those of the model, if a lane runs one."""
         model_lanes = [run for lane, run in self.lanes.items() if lane.needs_model]
-        first = (model_lanes or list(self.lanes.values()))[0]
-        return {
-            "mode": self.request.mode,
-            "model": self.request.model if model_lanes else "none",
-            "prompt_tokens": len(first.prompt) or None,
-            "power_source": self._sampler.power_source.text,
-            "lanes": [run.record() for run in self.lanes.values()],
-        }
+        counted = (model_lanes or list(self.lanes.values()))[0]
+        return RunResult(
+            mode=self.request.mode,
+            model=self.request.model if model_lanes else "none",
+            prompt_tokens=len(counted.prompt) or None,
+            power_source=self._sampler.power_source.text,
+            lanes=[run.record() for run in self.lanes.values()],
+        )
 
     def _conduct(self) -> None:
         try:
@@ -266,7 +267,7 @@ class Run:
             threading.Thread(target=self._generate, args=(run,), name=run.lane.name, daemon=True)
             for run in ready
         ]
-        self._sampler.mark()
+        self._sampler.sample_now()
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -279,7 +280,7 @@ class Run:
         for position, run in enumerate(ready):
             if position:
                 self._stop.wait(SETTLE_S)
-            self._sampler.mark()
+            self._sampler.sample_now()
             self._generate(run)
 
     def _generate(self, run: LaneRun) -> None:
@@ -288,7 +289,7 @@ class Run:
                 run.skip()
             elif not run.finished:
                 run.generate()
-                self._sampler.mark()
+                self._sampler.sample_now()
                 run.observe(self.samples, self._idle_w)
         except Exception as error:
             self._fault(run, error)

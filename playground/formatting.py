@@ -5,9 +5,6 @@ What is not known is written "n/a", never 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 NA = "n/a"
 
 
@@ -45,13 +42,3 @@ def time_left(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds:.0f} s left" if seconds < 99.5 else f"{seconds / 60:.0f} min left"
-
-
-def device_proof(view: Mapping[str, Any]) -> str:
-    """Which device did the work, and its energy: "NPU 93 % busy during this answer · 0.42 J/token
-    (12.3 J, idle 4.1 W)". view: of a lane's run."""
-    parts = [view["proof"]] if view.get("proof") else []
-    if view.get("j_per_token") is not None:
-        idle = "" if view["idle_w"] is None else f", idle {view['idle_w']:.1f} W"
-        parts.append(f"{view['j_per_token']:.2f} J/token ({view['energy_j']:.1f} J{idle})")
-    return " · ".join(parts)

@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 BREAK = "\u200b"  # zero width space: parts a control token, and a reader does not see it
 PROBE = "xyzzy"
 # End of turn, for folders whose generation_config.json is missing or names the end of text only.
-ENDS = {"<|im_end|>", "<|end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>"}
-ENDS |= {"<end_of_turn>", "</s>", "<|assistant|>"}  # the last one: Phi-3 begins a new turn
+TURN_ENDS = {"<|im_end|>", "<|end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>"}
+TURN_ENDS |= {"<end_of_turn>", "</s>", "<|assistant|>"}  # the last one: Phi-3 begins a new turn
 
 
 class TextStream(Protocol):
@@ -85,7 +85,7 @@ class ChatTokenizer:
         self._render("x", PROBE)
 
     def _ends(self, *configs: Mapping[str, Any]) -> tuple[int, ...]:
-        found = {id for id, token in self._control.items() if token in ENDS}
+        found = {id for id, token in self._control.items() if token in TURN_ENDS}
         found.add(self._tokenizer.token_to_id(self._special.get("eos_token", "")))
         for value in (config.get("eos_token_id") for config in configs):
             found.update(value if isinstance(value, list) else [value])

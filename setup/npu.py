@@ -1,7 +1,7 @@
-"""Set up Intel's NPU Acceleration Library in `.venv-npu`, for `python run.py setup npu`.
+"""Installs Intel's NPU Acceleration Library in `.venv-npu`, for `python run.py setup npu`.
 
-It is archived and wants older packages than everything else here. It has wheels for Windows and
-Python up to 3.12; on Linux it is compiled here from its source. Standard library only.
+The library is archived and needs older packages than the other engines. It has wheels for Windows
+and Python up to 3.12; on Linux it is compiled from source. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from playground.workers import npu_environment
 from setup.environment import Environment, capture, pinned, say, works
 
 WINDOWS = os.name == "nt"
-PYTHONS = ((3, 12), (3, 11))  # 1.4.0 has no wheel for a newer one
+PYTHONS = ((3, 12), (3, 11))  # 1.4.0 has no wheels for newer ones
 PACKAGE = "intel_npu_acceleration_library"
 VERSION = "1.4.0"
-# OpenVINO's wheel has the old C++ ABI; the library's own build says -march=native instead of the
-# instructions that its conversion.h uses.
+# OpenVINO's wheel has the old C++ ABI. The library's own build uses -march=native; these are the
+# instructions that its conversion.h needs.
 FLAGS = ["-shared", "-fPIC", "-O2", "-std=c++17", "-w"]
 FLAGS += ["-D_GLIBCXX_USE_CXX11_ABI=0", "-mavx2", "-mf16c"]
 CHECK = f"""
@@ -37,15 +37,15 @@ print(f"an NPU, driver {{get_driver_version()}}" if npu_available() else "no NPU
 
 
 class Impossible(Exception):
-    """This machine cannot have the library, or lacks something that a person can install."""
+    """The library cannot be installed on this machine, or needs something that is missing."""
 
 
 def set_up() -> bool:
-    """Make `.venv-npu`; False when it is complete already. Raises Impossible."""
+    """Create `.venv-npu`; False if it is complete already. Raises Impossible."""
     if npu_environment.ready():
         return False
     check_machine()
-    begun = time.monotonic()
+    start_time = time.monotonic()
     base, version = find_python()
     environment = Environment(npu_environment.NAME, base, version)
     npu_environment.stamp().unlink(missing_ok=True)
@@ -54,26 +54,25 @@ def set_up() -> bool:
     environment.install(requirements, torch=pinned("torch", requirements))
     if sys.platform == "linux":
         build(environment)
-    found = check_import(environment)
+    device = check_import(environment)
     npu_environment.stamp().write_text(npu_environment.fingerprint(), encoding="ascii")
-    say(f"Intel's NPU library finds {found}. Set up in {time.monotonic() - begun:.0f} s.")
+    say(f"Intel's NPU library finds {device}. Set up in {time.monotonic() - start_time:.0f} s.")
     return True
 
 
 def check_machine() -> None:
-    """Raise Impossible for what is known before anything is installed."""
-    system = sys.platform in ("win32", "linux")
-    if not (system and platform.machine() in ("AMD64", "x86_64")):
+    """Raise Impossible for a system that the library does not support."""
+    if sys.platform not in ("win32", "linux") or platform.machine() not in ("AMD64", "x86_64"):
         raise Impossible("Intel's NPU library runs on Windows and Linux on x86-64 only.")
     if sys.platform == "linux" and not shutil.which("g++"):
         raise Impossible(
             "Intel's NPU library has to be compiled on Linux, and there is no C++ compiler: "
-            "install it with sudo apt install g++ (or your system's way), then run this again."
+            "install it with sudo apt install g++ (or as your system does), then run this again."
         )
 
 
 def find_python() -> tuple[list[str], tuple[int, int]]:
-    """The command that starts a Python that the library has a wheel for, and its version."""
+    """The command that starts a Python that the library supports, and its version."""
     running = sys.version_info[:2]
     if running in PYTHONS:
         return [sys.executable], running
@@ -92,12 +91,12 @@ def find_python() -> tuple[list[str], tuple[int, int]]:
 
 
 def build(environment: Environment) -> None:
-    """Compile the library for Linux and put it into the environment.
+    """Compile the library for Linux and install it in the environment.
 
-    Its own build wants cmake, Ubuntu and an OpenVINO from a server; the wheel of that OpenVINO has
-    the same headers and libraries.
+    Its own build needs cmake, Ubuntu and a download of OpenVINO; the wheel of that OpenVINO has the
+    same headers and libraries.
     """
-    say("Fetching the source of Intel's NPU library …")
+    say("Downloading the source of Intel's NPU library …")
     (site,) = environment.folder.glob("lib/python*/site-packages")
     with tempfile.TemporaryDirectory(dir=environment.folder) as scratch:
         source = fetch_source(environment, Path(scratch))
@@ -109,47 +108,47 @@ def build(environment: Environment) -> None:
 
 
 def fetch_source(environment: Environment, scratch: Path) -> Path:
-    """Its unpacked source; also what tells package tools that it is installed."""
+    """Its unpacked source, with the metadata by which pip sees that it is installed."""
     only_source = ["--no-deps", "--no-build-isolation", "--no-binary", PACKAGE]
     where = ["--dest", str(scratch), f"{PACKAGE}=={VERSION}"]
     if not environment.pip("download", "--quiet", *only_source, *where):
-        sys.exit("Fetching failed, for the reason above. Once it is gone, run this again.")
+        sys.exit("The download failed; the reason is above. Resolve it and run this again.")
     (archive,) = scratch.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
-        # refuses paths that lead out of the folder; Python 3.11.0 to 3.11.3 has it not
+        # refuses paths outside the folder; Python 3.11.0 to 3.11.3 lacks it
         packed.extraction_filter = getattr(tarfile, "data_filter", None)
         packed.extractall(scratch)
     source = scratch / f"{PACKAGE}-{VERSION}"
-    about = source / f"{PACKAGE}-{VERSION}.dist-info"
-    about.mkdir()
-    shutil.copy(source / "PKG-INFO", about / "METADATA")
+    metadata = source / f"{PACKAGE}-{VERSION}.dist-info"
+    metadata.mkdir()
+    shutil.copy(source / "PKG-INFO", metadata / "METADATA")
     return source
 
 
 def compile_library(source: Path, openvino: Path) -> None:
-    """Make `lib/` of the package."""
+    """Compile the shared library into `lib/` of the package."""
     (runtime,) = (openvino / "libs").glob("libopenvino.so.*")
     folder = source / PACKAGE / "lib"
     folder.mkdir()
-    made = folder / f"lib{PACKAGE}.so"
-    command = ["g++", *FLAGS, str(source / "src" / "bindings.cpp"), "-o", str(made)]
+    library = folder / f"lib{PACKAGE}.so"
+    command = ["g++", *FLAGS, str(source / "src" / "bindings.cpp"), "-o", str(library)]
     command += [f"-I{source / 'include'}", f"-I{openvino / 'include'}"]
     command += [f"-L{runtime.parent}", f"-l:{runtime.name}"]
     compiled = capture([*command, "-Wl,-rpath,$ORIGIN/../../openvino/libs"])
     if compiled.returncode != 0:
-        sys.exit(f"{compiled.stdout.strip()}\n\nCompiling failed, for the reason above.")
-    # The package loads this first. Loading itself under that name brings the real one in from its
-    # own place, where it finds what it needs and its plugins: no LD_LIBRARY_PATH.
-    (folder / "libopenvino.so").symlink_to(made.name)
+        sys.exit(f"{compiled.stdout.strip()}\n\nCompiling failed; the reason is above.")
+    # The package loads this name first. As a link to itself it loads the real OpenVINO from the
+    # folder of its plugins, without LD_LIBRARY_PATH.
+    (folder / "libopenvino.so").symlink_to(library.name)
 
 
 def check_import(environment: Environment) -> str:
-    """Prove the environment by what a lane imports; whether an NPU is found, in words."""
+    """Try the imports of a lane; returns which NPU the library finds, or "no NPU"."""
     say("Checking that it can be imported, which takes up to a minute …")
     proof = capture([str(environment.python), "-c", CHECK])
     if proof.returncode == 0:
         return proof.stdout.strip().splitlines()[-1]
     sys.exit(
-        f"{proof.stdout.strip()}\n\nIntel's NPU library cannot be imported, for the reason above. "
+        f"{proof.stdout.strip()}\n\nIntel's NPU library cannot be imported; the reason is above. "
         f"Delete the folder {environment.name} and run this again."
     )

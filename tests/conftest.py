@@ -15,8 +15,9 @@ from playground.arena import Arena
 from playground.lanes.lane import Lane, default_lanes
 
 MARKERS = {  # what a test is marked with for a fixture that it uses
+    "arena": "engine",
+    "misbehaving": "engine",
     "models_home": "engine",
-    "npu_library": "engine",
     "browser": "browser",
     "served": "browser",
 }

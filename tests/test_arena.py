@@ -14,7 +14,8 @@ from backends.fake import TEXT
 from playground.arena import Arena, Run
 from playground.errors import BadInput
 from playground.lanes.lane import Lane, parse, parse_all
-from playground.runs.request import IN_TURN, TOGETHER, Request
+from playground.runs.record import IN_TURN, TOGETHER
+from playground.runs.request import Request
 
 RECORD = [
     "lane",
@@ -59,7 +60,7 @@ THREE = ["fake:CPU:200tps", "fake:CPU:100tps", "fake:CPU:150tps"]
 
 def ask(arena: Arena, lanes: list[Lane], **settings: Any) -> dict[str, Any]:
     """The final result of a run."""
-    return list(begin(arena, lanes, **settings).states())[-1]
+    return list(begin(arena, lanes, **settings).states())[-1].as_json()
 
 
 def begin(arena: Arena, lanes: list[Lane], **settings: Any) -> Run:
@@ -68,7 +69,7 @@ def begin(arena: Arena, lanes: list[Lane], **settings: Any) -> Run:
 
 def until(run: Run, lane: Lane, tokens: int) -> None:
     """Wait for the lane to have made so many tokens."""
-    while run.lanes[lane].view()["new_tokens"] < tokens:
+    while run.lanes[lane].view().new_tokens < tokens:
         assert not run.done.wait(0.01)
 
 
@@ -124,7 +125,7 @@ def test_stopping_one_lane_keeps_what_it_said_and_the_others_go_on(arena: Arena)
     until(run, stopped, 10)
     run.stop(stopped)
     assert run.done.wait(10)
-    first, second = run.result()["lanes"]
+    first, second = run.result().as_json()["lanes"]
     assert (first["status"], first["finish_reason"]) == ("stopped", "stopped")
     assert 10 <= first["new_tokens"] < 40
     assert TEXT.startswith(first["text"]) and first["text"]
@@ -137,15 +138,19 @@ def test_stopping_all_in_turn_skips_those_not_yet_begun(arena: Arena) -> None:
     until(run, lanes[0], 5)
     run.stop()
     assert run.done.wait(5)
-    assert [lane["status"] for lane in run.result()["lanes"]] == ["stopped"] * 3
-    assert [lane["new_tokens"] > 0 for lane in run.result()["lanes"]] == [True, False, False]
+    assert [lane["status"] for lane in run.result().as_json()["lanes"]] == ["stopped"] * 3
+    assert [lane["new_tokens"] > 0 for lane in run.result().as_json()["lanes"]] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_stop_before_the_first_token_is_obeyed(arena: Arena) -> None:
     run = begin(arena, [parse("fake:CPU:20tps")], max_new_tokens=2_000)
     run.stop()
     assert run.done.wait(10)
-    assert run.result()["lanes"][0]["status"] == "stopped"
+    assert run.result().as_json()["lanes"][0]["status"] == "stopped"
 
 
 def test_a_stop_while_a_lane_is_loading_does_not_wait_for_it(arena: Arena) -> None:
@@ -154,7 +159,7 @@ def test_a_stop_while_a_lane_is_loading_does_not_wait_for_it(arena: Arena) -> No
         run = begin(arena, [lane])
         run.stop()
         assert run.done.wait(2)
-    assert run.result()["lanes"][0]["status"] == "stopped"
+    assert run.result().as_json()["lanes"][0]["status"] == "stopped"
 
 
 def test_a_worker_lost_between_loading_and_its_turn_never_answers_unloaded(arena: Arena) -> None:
@@ -163,7 +168,7 @@ def test_a_worker_lost_between_loading_and_its_turn_never_answers_unloaded(arena
     until(run, first, 5)
     arena.hosts[second].worker.kill()
     assert run.done.wait(10)
-    record = run.result()["lanes"][1]
+    record = run.result().as_json()["lanes"][1]
     assert record["status"] == "error"
     assert "ended unexpectedly" in record["error"]["message"]
     assert record["decode_tps"] is None
@@ -217,7 +222,7 @@ def test_a_lane_that_dies_midway_keeps_what_it_said_and_comes_back(arena: Arena)
     until(run, lane, 5)
     psutil.Process(arena.hosts[lane].worker.pid).kill()
     assert run.done.wait(10)
-    record = run.result()["lanes"][0]
+    record = run.result().as_json()["lanes"][0]
     assert record["status"] == "error"
     assert record["text"] and TEXT.startswith(record["text"])
     assert "ended unexpectedly" in record["error"]["message"]
@@ -230,9 +235,9 @@ def test_states_stream_at_about_eight_a_second_and_the_last_is_final(arena: Aren
     began = time.monotonic()
     states = list(begin(arena, [lane], max_new_tokens=100).states())
     assert len(states) <= 10 * (time.monotonic() - began) + 2
-    counts = [state["lanes"][0]["new_tokens"] for state in states]
+    counts = [state.lanes[0].new_tokens or 0 for state in states]
     assert counts == sorted(counts)
-    assert states[-1]["lanes"][0]["status"] == "ok"
+    assert states[-1].lanes[0].status == "ok"
 
 
 def test_choosing_lanes_loads_them_and_unloads_the_others(arena: Arena) -> None:
@@ -252,7 +257,7 @@ def test_a_run_is_not_disturbed_by_lanes_that_are_chosen_meanwhile(arena: Arena)
     until(run, lane, 5)
     arena.hosts.choose([other], "none")
     assert run.done.wait(10)
-    assert run.result()["lanes"][0]["status"] == "ok"
+    assert run.result().as_json()["lanes"][0]["status"] == "ok"
     wait_until(lambda: not arena.hosts[lane].worker.alive)
 
 
@@ -288,7 +293,7 @@ def test_a_prompt_over_the_context_is_refused_with_the_figures(arena: Arena) -> 
 
 def test_an_answer_that_fills_the_context_says_so(arena: Arena) -> None:
     request = Request("x" * 32_760, (parse("fake:CPU:1000tps"),), max_new_tokens=100)
-    record = list(arena.start(request).states())[-1]["lanes"][0]
+    record = list(arena.start(request).states())[-1].as_json()["lanes"][0]
     assert (record["finish_reason"], record["new_tokens"]) == ("context", 8)
 
 
@@ -309,13 +314,13 @@ def test_a_lane_that_is_lost_while_its_run_waits_for_the_devices_is_loaded_again
         wait_until(lambda: run.lanes[lane].prompt != [])
         arena.hosts[lane].worker.close()
     assert run.done.wait(30)
-    assert run.result()["lanes"][0]["status"] == "ok"
+    assert run.result().as_json()["lanes"][0]["status"] == "ok"
 
 
 def test_a_record_keeps_the_weights_that_were_measured(arena: Arena) -> None:
     lane = parse("fake:CPU:500tps")
     run = begin(arena, [lane], max_new_tokens=8)
     assert run.done.wait(30)
-    measured = run.result()["lanes"][0]["weights"]
+    measured = run.result().as_json()["lanes"][0]["weights"]
     arena.hosts[lane].weights = {"recipe": "of another model", "bytes": 1, "read_bytes": 1}
-    assert run.result()["lanes"][0]["weights"] == measured
+    assert run.result().as_json()["lanes"][0]["weights"] == measured

@@ -1,5 +1,6 @@
-"""`run.py` and what it consists of: what it installs, when, from where, and what it says when it
-cannot. What it makes in `.venv-npu` is tried in test_npu_library.py."""
+"""`run.py` and `setup/`: what is installed, when, from where, and what is said if it cannot be.
+
+test_npu_library.py tries what is installed in `.venv-npu`."""
 
 from __future__ import annotations
 
@@ -17,17 +18,20 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+import app
+import run as project_run
+from playground.paths import ROOT
 from playground.workers import npu_environment
+from tests.support.command_line import interruptible
 
-ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.11", "3.12", "3.13")
 READ_BY_ANY = ("run.py", "setup/environment.py")  # before the version is looked at
 
 
 class Commands:
-    """Stands in for the commands that would be run: remembers them, and fails those it is told to.
+    """Stands in for commands: records them, fails those with a word in `failing`.
 
-    What a captured command says can be given by a word of it.
+    saying: the output of a captured command, by a word of it.
     """
 
     def __init__(self) -> None:
@@ -42,8 +46,8 @@ class Commands:
 
     def run(self, command: list[str], **_: object) -> SimpleNamespace:
         code = self.call(command)
-        said = [text for word, text in self.saying.items() if word in self.seen[-1]]
-        return SimpleNamespace(returncode=code, stdout="".join(said))
+        output = [text for word, text in self.saying.items() if word in self.seen[-1]]
+        return SimpleNamespace(returncode=code, stdout="".join(output))
 
     def with_word(self, word: str) -> list[str]:
         return [line for line in self.seen if word in line]
@@ -82,7 +86,7 @@ def commands(run: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Commands:
     recorder = Commands()
     monkeypatch.setattr(subprocess, "call", recorder.call)
     monkeypatch.setattr(subprocess, "run", recorder.run)
-    monkeypatch.setattr("setup.environment.wants_cpu_torch", lambda: True)
+    monkeypatch.setattr("setup.environment.needs_cpu_torch", lambda: True)
     return recorder
 
 
@@ -117,11 +121,10 @@ def test_the_sentence_names_a_fitting_python_only_if_it_works(
     run: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "works", lambda command: "3.12" in " ".join(command))
-    assert "3.12 run.py" in run.version_trouble((3, 9))
+    assert "3.12 run.py" in run.version_problem((3, 9))
     monkeypatch.setattr(run, "works", lambda command: False)
-    assert run.version_trouble((3, 9)) == (
-        "Python 3.9 is too old; "
-        "install Python 3.11, 3.12 or 3.13 from python.org and run it with that"
+    assert run.version_problem((3, 9)) == (
+        "Python 3.9 is too old; install Python 3.11, 3.12 or 3.13 from python.org and use that"
     )
 
 
@@ -137,6 +140,16 @@ def test_help_explains_and_sets_nothing_up(project: Path) -> None:
     assert ended.returncode == 0
     assert all(word in ended.stdout for word in ("setup npu", "test", "--port", "--no-browser"))
     assert not (project / ".venv").exists()
+
+
+def test_help_says_of_the_options_what_the_playground_itself_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert app.main(["--help"]) == 0
+    _, options = capsys.readouterr().out.split("\nOptions:\n")
+    assert project_run.HELP.endswith(f"\nOptions:\n{options.rstrip()}")
+    assert max(map(len, project_run.HELP.splitlines())) <= 80
 
 
 def test_setting_up_what_is_not_known_explains_what_is(project: Path) -> None:
@@ -158,19 +171,19 @@ def test_a_python_without_ensurepip_is_told_the_package(
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for one process group")
 def test_ctrl_c_while_setting_up_ends_it_without_a_traceback(project: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, str(project / "run.py"), "setup"],
+        interruptible(str(project / "run.py"), "setup"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         start_new_session=True,
     ) as child:
         assert child.stdout
-        said = child.stdout.readline()
+        output = child.stdout.readline()
         os.killpg(child.pid, signal.SIGINT)
-        said += child.stdout.read()
+        output += child.stdout.read()
     assert child.returncode == 130
-    assert "Making the environment" in said and said.endswith("Stopped.\n")
-    assert "Traceback" not in said
+    assert "Creating the environment" in output and output.endswith("Stopped.\n")
+    assert "Traceback" not in output
 
 
 # --- the environment is kept while nothing changes -----------------------------------------
@@ -261,10 +274,10 @@ def test_pip_installs_where_uv_does_not_and_leaves_torchvision_out(
 def test_uv_is_told_the_index_that_pip_uses(
     run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    indexes: list[str] = []
 
-    def call(command: list[str], **given: dict[str, str]) -> int:
-        told.extend([given["env"]["UV_DEFAULT_INDEX"]] if "env" in given else [])
+    def call(command: list[str], **options: dict[str, str]) -> int:
+        indexes.extend([options["env"]["UV_DEFAULT_INDEX"]] if "env" in options else [])
         return 0
 
     monkeypatch.setattr(subprocess, "call", call)
@@ -274,7 +287,7 @@ def test_uv_is_told_the_index_that_pip_uses(
     run.VENV.install("requirements.txt", "2.13.0")
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://chosen.example/simple")
     run.VENV.install("requirements.txt", "2.13.0")
-    assert told == ["https://mirror.example/simple", "https://chosen.example/simple"]
+    assert indexes == ["https://mirror.example/simple", "https://chosen.example/simple"]
 
 
 def test_cpu_torch_comes_first_and_from_local_files(run: ModuleType, commands: Commands) -> None:
@@ -297,7 +310,7 @@ def test_cpu_torch_else_comes_from_pytorchs_index_if_that_has_it(
 
 
 @pytest.mark.parametrize(
-    ("system", "machine", "nvidia", "wanted"),
+    ("system", "machine", "nvidia", "needed"),
     [
         ("linux", "x86_64", None, True),
         ("linux", "x86_64", "/usr/bin/nvidia-smi", False),
@@ -312,14 +325,14 @@ def test_cpu_torch_is_chosen_on_linux_without_nvidia(
     system: str,
     machine: str,
     nvidia: str | None,
-    wanted: bool,
+    needed: bool,
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(shutil, "which", lambda name: nvidia)
     if Path("/proc/driver/nvidia").exists():
-        wanted = False
-    assert importlib.import_module("setup.environment").wants_cpu_torch() is wanted
+        needed = False
+    assert importlib.import_module("setup.environment").needs_cpu_torch() is needed
 
 
 SYSTEMS = ["x86_64-pc-windows-msvc", "x86_64-unknown-linux-gnu"]
@@ -362,7 +375,7 @@ def resolve(requirements: str, system: str, python: str) -> set[str]:
 
 
 @pytest.fixture
-def npu(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def npu(project: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """setup/npu.py on an x86-64 Linux with g++ and Python 3.11, where a build succeeds at once."""
     module = importlib.import_module("setup.npu")
     monkeypatch.setattr(sys, "platform", "linux")
@@ -370,8 +383,8 @@ def npu(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(module, "build", lambda environment: None)
-    venv.create(npu_environment.ROOT / ".venv-npu", symlinks=os.name != "nt")
-    settings = npu_environment.ROOT / ".venv-npu" / "pyvenv.cfg"
+    venv.create(project / ".venv-npu", symlinks=os.name != "nt")
+    settings = project / ".venv-npu" / "pyvenv.cfg"
     settings.write_text("version = 3.11.9\n", encoding="utf-8")
     commands.saying = {"npu_available": "a warning\nno NPU\n"}
     return module
@@ -396,24 +409,26 @@ def test_the_npu_library_is_set_up_once(
 
 
 @pytest.mark.parametrize("name", ["requirements-npu.txt", "setup/npu.py"])
-def test_what_it_was_made_from_has_changed_so_it_is_made_again(npu: ModuleType, name: str) -> None:
+def test_what_it_was_made_from_has_changed_so_it_is_made_again(
+    project: Path, npu: ModuleType, name: str
+) -> None:
     assert npu.set_up() is True
-    with (npu_environment.ROOT / name).open("a", encoding="utf-8") as file:
+    with (project / name).open("a", encoding="utf-8") as file:
         file.write("# changed\n")
     assert not npu_environment.ready()
     assert npu.set_up() is True
 
 
 @pytest.mark.parametrize(
-    ("failing", "said"), [("-r", "Installing failed"), ("npu_available", "cannot be imported")]
+    ("failing", "message"), [("-r", "Installing failed"), ("npu_available", "cannot be imported")]
 )
 def test_half_made_it_does_not_look_complete(
-    npu: ModuleType, commands: Commands, failing: str, said: str
+    npu: ModuleType, commands: Commands, failing: str, message: str
 ) -> None:
     npu.set_up()
     npu_environment.stamp().write_text("of an older version", encoding="ascii")
     commands.failing = [failing]
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(SystemExit, match=message):
         npu.set_up()
     assert not npu_environment.stamp().exists()
 
@@ -454,7 +469,7 @@ def test_a_python_that_the_library_has_a_wheel_for_is_found(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             (sys, "version_info", (3, 13, 0)),
@@ -471,11 +486,11 @@ def test_what_is_missing_is_told_before_anything_is_installed(
     commands: Commands,
     monkeypatch: pytest.MonkeyPatch,
     change: tuple[object, str, object],
-    said: str,
+    message: str,
 ) -> None:
     commands.failing = ["python3 -c"]  # of another version
     monkeypatch.setattr(*change)
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(SystemExit, match=message):
         run.main(["setup", "npu"])
     assert not commands.with_word("install")
 
@@ -507,32 +522,42 @@ def test_other_arguments_reach_the_app_and_its_exit_code_comes_back(
     assert call(project).returncode == 3
 
 
-def test_all_checks_run_and_pytest_last(
-    run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run, "find_browser", lambda: None)
+@pytest.fixture
+def ready(run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """Everything is installed; what would look for the NPU library and a browser is recorded."""
+    monkeypatch.setattr(run, "find_browser", lambda: commands.seen.append("browser"))
     monkeypatch.setattr(run, "set_up_npu", lambda needed: commands.seen.append("npu library"))
     mark_installed(run, "requirements-dev.txt")
+    return commands
+
+
+CHECKS = ["python -m ruff check", "python -m ruff format --check", "python -m mypy"]
+FAST = "python -m pytest -m not engine and not browser"
+
+
+def test_all_checks_run_and_pytest_last(run: ModuleType, ready: Commands) -> None:
     assert run.main(["test"]) == 0
-    checks = ["ruff check", "ruff format --check", "mypy", "pytest"]
-    assert commands.seen == ["npu library", *(f"python -m {check}" for check in checks)]
+    assert ready.seen == ["npu library", "browser", *CHECKS, "python -m pytest"]
 
 
-def test_the_first_failing_check_ends_the_tests(
-    run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
+def test_the_fast_tests_need_no_npu_library_and_no_browser(
+    run: ModuleType, ready: Commands
 ) -> None:
-    monkeypatch.setattr(run, "find_browser", lambda: None)
-    commands.failing = ["mypy"]
-    assert run.test([]) == 1
-    assert not commands.with_word("pytest")
+    assert run.main(["test", "--fast"]) == 0
+    assert ready.seen == [*CHECKS, FAST]
 
 
-def test_with_arguments_only_pytest_runs(
-    run: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run, "find_browser", lambda: None)
-    assert run.test(["-k", "fake"]) == 0
-    assert commands.seen == ["python -m pytest -k fake"]
+def test_the_first_failing_check_ends_the_tests(run: ModuleType, ready: Commands) -> None:
+    ready.failing = ["mypy"]
+    assert run.main(["test"]) == 1
+    assert not ready.with_word("pytest")
+
+
+def test_with_arguments_only_pytest_runs(run: ModuleType, ready: Commands) -> None:
+    assert run.main(["test", "-k", "fake"]) == 0
+    assert run.main(["test", "--fast", "-k", "fake"]) == 0
+    pytest_calls = ["python -m pytest -k fake", f"{FAST} -k fake"]
+    assert ready.seen == ["npu library", "browser", *pytest_calls]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="every Windows has Edge")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +17,35 @@ from playground.doctor import packages
 from playground.doctor.scrub import of_this_machine
 from playground.lanes.lane import Lane
 from playground.paths import home
+from playground.runs.benchmark_record import BenchmarkMachine, Conditions, MemoryCopy
 
 CPUS = Path("sys/devices/system/cpu")
 
 
-def describe(lanes: Iterable[Lane], copy: dict[str, Any] | None) -> dict[str, Any]:
-    """System, processor, memory, devices with drivers, packages. copy: of memory_bandwidth.measure.
+def describe(lanes: Iterable[Lane], copy: MemoryCopy | None) -> BenchmarkMachine:
+    """System, processor, memory, devices with drivers, packages, and the conditions now.
 
     The engines are asked for their devices only where a lane has an engine.
     """
     found = devices.discover() if any(lane.needs_model for lane in lanes) else devices.Discovery()
     rows = doctor.device_rows(found)
     versions = packages.versions(doctor.ROOT)
-    told = {
+    report = {
         **of_report.machine(),
         "program": of_report.program(doctor.ROOT),
         "hardware": [asdict(each) for each in devices.hardware()],
         "devices": [row for row in rows if row["name"] is not None],
         "packages": [row for row in versions if row[".venv"] or row[".venv-npu"]],
-        "memory_copy": copy,
     }
-    clean: dict[str, Any] = of_this_machine(home(), doctor.ROOT).scrub(told)
-    return clean
+    return BenchmarkMachine(
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        **of_this_machine(home(), doctor.ROOT).scrub(report),
+        memory_copy=copy,
+        before=conditions(),
+    )
 
 
-def conditions(root: Path = Path("/")) -> dict[str, Any]:
+def conditions(root: Path = Path("/")) -> Conditions:
     """What slows a processor down, now. throttle_events: how often its cores have slowed down from
     heat since the start of the system (Linux: Intel's thermal_throttle)."""
     counts = [
@@ -49,12 +54,12 @@ def conditions(root: Path = Path("/")) -> dict[str, Any]:
     ]
     known = [count for count in counts if count is not None]
     frequency = _or_none(psutil.cpu_freq)
-    return {
-        "temperature_c": temperature(),
-        "throttle_events": sum(known) if known else None,
-        "governor": _text(root / CPUS / "cpu0/cpufreq/scaling_governor"),
-        "cpu_mhz": round(frequency.current) if frequency and frequency.current else None,
-    }
+    return Conditions(
+        temperature_c=temperature(),
+        throttle_events=sum(known) if known else None,
+        governor=_text(root / CPUS / "cpu0/cpufreq/scaling_governor"),
+        cpu_mhz=round(frequency.current) if frequency and frequency.current else None,
+    )
 
 
 def temperature() -> float | None:

@@ -1,128 +1,151 @@
-"""Runs of one lane at one prompt length → its row of the result, and back: every figure in a row
-can be computed again from the raw times in it."""
+"""The runs of one lane at one prompt length → its record in the result, and back: every figure in
+a record can be computed again from the raw times in it."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from playground.bench import memory_bandwidth
-from playground.bench.statistics import MEASURED, Figures, Summary, summary
+from playground.bench.statistics import Distribution, distribution
 from playground.errors import PlaygroundError
 from playground.runs import metrics
+from playground.runs.benchmark_record import (
+    BenchmarkRecord,
+    BenchmarkResult,
+    FirstRun,
+    MemoryCopy,
+    RawRun,
+)
+from playground.runs.figures import RunFigures, Timings
 from playground.runs.lane_run import LaneRun
+from playground.runs.record import Failure
 
-Json = dict[str, Any]
+# Measured once for each run by the gauges, not computed from its times.
+MEASURED = [name for name in RawRun.model_fields if name in RunFigures.model_fields]
 
 
 class ResultRow:
-    """One lane at one prompt length, as it fills. begin: the lane's first `LaneRun`."""
+    """One lane at one prompt length while it is being measured. begin: the lane's first run."""
 
-    def __init__(self, begin: LaneRun, prompt_tokens: int, wanted: int) -> None:
+    def __init__(self, begin: LaneRun, prompt_tokens: int, planned: int) -> None:
         self.prompt_tokens = prompt_tokens
         self.error: PlaygroundError | None = None
-        self.first: LaneRun | None = None  # the lane's first run after its load, if it is here
+        self.first_run: LaneRun | None = None  # after the lane was loaded, if it was measured here
         self._last = begin
-        self._wanted = wanted
+        self._planned = planned
         self._runs: list[LaneRun] = []
 
     @property
     def open(self) -> bool:
-        """Whether it still takes runs."""
-        return self.error is None and len(self._runs) < self._wanted
+        """Whether runs are still to come."""
+        return self.error is None and len(self._runs) < self._planned
 
     def add(self, run: LaneRun, counts: bool) -> None:
-        """A run that has ended well. counts: it is no warm-up."""
+        """Add a run that has ended well. counts: it is not a warm-up."""
         self._last = run
         if counts:
             self._runs.append(run)
 
     def fail(self, run: LaneRun, error: PlaygroundError) -> None:
-        """No more runs; what those before have measured stays."""
-        run.fail(error)  # unless it has ended already: then the row alone is wrong
+        """End the row with an error; the runs measured before stay."""
+        run.fail(error)  # unless it has ended already: then only the row has failed
         self.error = error
         if not self._runs:
             self._last = run
 
-    def record(self, stopped: bool, copy: Json | None) -> Json:
-        """The record of docs/design.md with medians in the figures' places, and what they are of.
+    def record(self, stopped: bool, copy: MemoryCopy | None) -> BenchmarkRecord:
+        """The row's record. stopped: no more runs will come; copy: the memory's copy bandwidth."""
+        figures = distribution([figures_of(run) for run in self._runs])
+        median = figures.median
+        return BenchmarkRecord.model_validate(
+            {
+                **dict(self._last.record()),
+                **dict(median),
+                "status": self._status(stopped),
+                "prompt_tokens": self.prompt_tokens,
+                "device_proof": proof(self._runs, median.device_busy_pct),
+                "started_ns": self._runs[0].t_in if self._runs else None,
+                "ended_ns": self._runs[-1].ended if self._runs else None,
+                "error": Failure(**self.error.as_dict()) if self.error else None,
+                "contended": self._last.contended,
+                "roof_share": memory_bandwidth.share(
+                    median.bandwidth_gbs, copy.as_json() if copy else None, self._last.lane
+                ),
+                "p5": figures.p5,
+                "p95": figures.p95,
+                "runs": [raw(run) for run in self._runs],
+                "first_run": with_figures(raw(self.first_run)) if self.first_run else None,
+            }
+        )
 
-        copy: what `memory_bandwidth.measure` told.
-        """
-        record = self._last.record()
-        found = summary(run.record() for run in self._runs)
-        status = "ok" if len(self._runs) == self._wanted else "stopped" if stopped else "running"
+    def _status(self, stopped: bool) -> str:
         if self.error is not None:
-            status = self._last.status if self._last.status == "unavailable" else "error"
-        return {
-            **record,
-            "status": status,
-            "prompt_tokens": self.prompt_tokens,
-            **found["median"],
-            "device_proof": proof(self._runs, found["median"]["device_busy_pct"]),
-            "started_ns": self._runs[0].t_in if self._runs else None,
-            "ended_ns": self._runs[-1].ended if self._runs else None,
-            "error": self.error.as_dict() if self.error else None,
-            "contended": self._last.contended,
-            "roof_share": memory_bandwidth.share(
-                found["median"]["bandwidth_gbs"], copy, self._last.lane
-            ),
-            "p5": found["p5"],
-            "p95": found["p95"],
-            "runs": [raw(run) for run in self._runs],
-            "first_run": with_figures(raw(self.first)) if self.first else None,
-        }
+            return self._last.status if self._last.status == "unavailable" else "error"
+        if len(self._runs) == self._planned:
+            return "ok"
+        return "stopped" if stopped else "running"
+
+
+def figures_of(run: LaneRun) -> RunFigures:
+    record = run.record()
+    return RunFigures(**{name: getattr(record, name) for name in RunFigures.model_fields})
 
 
 def proof(runs: Sequence[LaneRun], median: float | None) -> str:
-    """In the words of the run that is nearest to the median."""
-    told = [run.record() for run in runs]
-    near = [each for each in told if each["device_busy_pct"] is not None and median is not None]
-    if not near:
-        return ""
-    return str(min(near, key=lambda each: abs(each["device_busy_pct"] - median))["device_proof"])
+    """Which device did the work, in the words of the run whose load is nearest to the median."""
+    nearest, distance = "", math.inf
+    for record in (run.record() for run in runs):
+        if median is None or record.device_busy_pct is None:
+            continue
+        if abs(record.device_busy_pct - median) < distance:
+            nearest = record.device_proof or ""
+            distance = abs(record.device_busy_pct - median)
+    return nearest
 
 
-def raw(run: LaneRun) -> Json:
-    """One run as it was measured: times in ns of one clock, and what the gauges saw."""
+def raw(run: LaneRun) -> RawRun:
     record = run.record()
-    return {
-        "token_ids": record["token_ids"],
-        "t0_ns": run.t0,
-        "t_in_ns": run.t_in,
-        "t_ns": run.times,
-        **{name: record[name] for name in (*MEASURED, "device_proof")},
-    }
+    return RawRun(
+        token_ids=record.token_ids,
+        t0_ns=run.t0,
+        t_in_ns=run.t_in,
+        t_ns=run.times,
+        peak_rss_mb=record.peak_rss_mb,
+        energy_j=record.energy_j,
+        device_busy_pct=record.device_busy_pct,
+        device_proof=record.device_proof,
+    )
 
 
-def with_figures(run: Json) -> Json:
-    return {**run, **times_of(run)}
+def with_figures(run: RawRun) -> FirstRun:
+    return FirstRun(**dict(run), **dict(timings_of(run)))
 
 
-def recompute(row: Mapping[str, Any]) -> Summary:
-    """The row's figures, from the raw times of its runs alone: median, p5 and p95."""
-    return summary(figures_of(run, row["weights"]["read_bytes"]) for run in row["runs"])
+def recompute(record: BenchmarkRecord) -> Distribution:
+    """The record's figures from the raw times of its runs alone."""
+    read_bytes = record.weights.read_bytes
+    return distribution([recompute_run(run, read_bytes) for run in record.runs])
 
 
-def figures_of(run: Mapping[str, Any], read_bytes: int | None) -> Figures:
-    """The figures of one raw run."""
-    found = times_of(run)
-    return {
-        **found,
-        "bandwidth_gbs": metrics.bandwidth_gbs(read_bytes, found["decode_tps"]),
-        "j_per_token": metrics.j_per_token(run["energy_j"], len(run["t_ns"])),
-        **{name: run[name] for name in MEASURED},
-    }
+def recompute_run(run: RawRun, read_bytes: int | None) -> RunFigures:
+    timings = timings_of(run)
+    return RunFigures(
+        **dict(timings),
+        bandwidth_gbs=metrics.bandwidth_gbs(read_bytes, timings.decode_tps),
+        j_per_token=metrics.j_per_token(run.energy_j, len(run.t_ns)),
+        **{name: getattr(run, name) for name in MEASURED},
+    )
 
 
-def times_of(run: Mapping[str, Any]) -> Figures:
-    return metrics.figures(run["t0_ns"], run["t_in_ns"], run["t_ns"])
+def timings_of(run: RawRun) -> Timings:
+    return metrics.timings(run.t0_ns, run.t_in_ns, run.t_ns)
 
 
-def as_text(result: Json) -> str:
-    """As JSON for people, too: a list of numbers is one line."""
-    text = json.dumps(result, ensure_ascii=False, indent=1)
+def as_text(result: BenchmarkResult) -> str:
+    """As JSON that people can read, too: a list of numbers is one line."""
+    text = json.dumps(result.as_json(), ensure_ascii=False, indent=1)
     # No text in it can look like this: JSON writes a line break as two characters.
-    return re.sub(r"\[\n([-\d,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    return re.sub(r"\[\n([-\d,\s]+)\]", lambda match: f"[{' '.join(match[1].split())}]", text)

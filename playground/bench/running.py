@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 from playground import models
 from playground.arena import MAX_LOADS, SETTLE_S, STATES_HZ, Arena
@@ -22,8 +20,15 @@ from playground.errors import BadInput, PlaygroundError
 from playground.lanes.lane import Lane
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import Stage
+from playground.runs.benchmark_record import (
+    BenchmarkMachine,
+    BenchmarkResult,
+    MemoryCopy,
+    PowerRecord,
+)
 from playground.runs.lane_run import LaneRun
-from playground.runs.request import IN_TURN, Request
+from playground.runs.record import IN_TURN
+from playground.runs.request import Request
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +41,7 @@ class Step:
     done, total: runs, warm-up and all; seconds_left: None until something was measured.
     """
 
-    result: dict[str, Any]  # settings, machine, results
+    result: BenchmarkResult
     done: int
     total: int
     seconds_left: float | None = None
@@ -86,34 +91,37 @@ class _Bench:
         self._lost: dict[Lane, PlaygroundError] = {}  # they take no more runs
         self._fresh: set[Lane] = set()  # loaded by us, and not run since
         self._wrong: BadInput | None = None
-        self._machine: dict[str, Any] = {}
+        self._machine = BenchmarkMachine()
         self._prompts: Prompts | None = None
         self._pace = Pace()
         self._done = 0
         self._idle_w: float | None = None
 
-    def step(self, **news: Any) -> Step:
-        copy = self._machine["memory_copy"]
+    def step(
+        self,
+        turn: Turn | None = None,
+        seconds_left: float | None = None,
+        stages: tuple[tuple[Lane, Stage], ...] = (),
+    ) -> Step:
+        copy = self._machine.memory_copy
         if self._done:
-            self._machine["after"] = machine.conditions()
+            self._machine = self._machine.model_copy(update={"after": machine.conditions()})
         order = [(lane, n) for lane in self._plan.lanes for n in self._plan.prompt_tokens]
-        rows = [self._rows[each] for each in order if each in self._rows]
-        result = {
-            "settings": self._plan.settings(),
-            "machine": dict(self._machine),
-            "results": [row.record(self._stop.is_set(), copy) for row in rows],
-        }
-        return Step(result, self._done, self._plan.total, **news)
+        rows = [self._rows[key] for key in order if key in self._rows]
+        result = BenchmarkResult(
+            settings=self._plan.settings(),
+            machine=self._machine,
+            results=[row.record(self._stop.is_set(), copy) for row in rows],
+        )
+        return Step(result, self._done, self._plan.total, seconds_left, turn, stages)
 
     def look_at_machine(self) -> None:
         """Before anything is loaded, and while no run is under way."""
         with self._arena.hosts.devices, models.paused():
             copy = memory_bandwidth.measure()
-        self._machine = {
-            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            **machine.describe(self._plan.lanes, copy),
-            "before": machine.conditions(),
-        }
+        self._machine = machine.describe(
+            self._plan.lanes, None if copy is None else MemoryCopy.model_validate(copy)
+        )
 
     def load(self) -> Iterator[Step]:
         """A load that is not ready when all is stopped goes on without us, for the next run."""
@@ -161,11 +169,11 @@ class _Bench:
 
     def measure(self) -> Iterator[Step]:
         sampler = self._arena.sampler
-        sampler.mark()
-        self._machine["power_source"] = asdict(sampler.power_source)
+        sampler.sample_now()
+        power: dict[str, object] = {"power_source": PowerRecord(**asdict(sampler.power_source))}
         if self._plan.mode == IN_TURN:
-            self._idle_w = sampler.idle_watts(self._stop)
-            self._machine["idle_w"] = self._idle_w
+            self._idle_w = power["idle_w"] = sampler.idle_watts(self._stop)
+        self._machine = self._machine.model_copy(update=power)
         coming = turns(self._plan)
         last: tuple[Lane, ...] = ()
         while coming and not self._stop.is_set():
@@ -196,7 +204,7 @@ class _Bench:
         ]
         sampler = self._arena.sampler
         with sampler.recording() as samples:
-            sampler.mark()
+            sampler.sample_now()
             for thread in threads:
                 thread.start()
             for thread, run in zip(threads, runs, strict=True):
@@ -205,7 +213,7 @@ class _Bench:
                     if self._stop.is_set() and not run.stopping:
                         for each in runs:
                             each.stop()
-            sampler.mark()
+            sampler.sample_now()
         for run in runs:
             run.observe(samples, self._idle_w)
             self._enter(run, turn)
@@ -217,7 +225,7 @@ class _Bench:
         if run.status == "ok" and len(run.times) == wanted:
             row.add(run, turn.counts)
             if run.lane in self._fresh:
-                row.first = run
+                row.first_run = run
         elif run.error:
             row.fail(run, run.error)
             if not run.host.worker.alive:

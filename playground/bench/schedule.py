@@ -8,7 +8,7 @@ from statistics import fmean
 
 from playground.bench.plan import Plan
 from playground.lanes.lane import Lane
-from playground.runs.request import TOGETHER
+from playground.runs.record import TOGETHER
 
 
 @dataclass(frozen=True)

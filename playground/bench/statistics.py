@@ -1,24 +1,28 @@
-"""Many runs → one figure and its spread. Pure functions; what no run knows is None, never 0."""
+"""The figures of many runs → one figure and its spread. Pure functions; what no run knows is None,
+never 0."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import floor
 
-from playground.runs import metrics
+from playground.runs.figures import RunFigures
 
-MEASURED = ("peak_rss_mb", "energy_j", "device_busy_pct")  # once a run, not from its times
-FIGURES = (*metrics.FIGURES, "bandwidth_gbs", "j_per_token", *MEASURED)
-SHARES = {"median": 0.5, "p5": 0.05, "p95": 0.95}
 
-Figures = Mapping[str, float | None]
-Summary = dict[str, dict[str, float | None]]
+@dataclass(frozen=True)
+class Distribution:
+    """Each figure's median and its 5th and 95th percentile over some runs."""
+
+    median: RunFigures
+    p5: RunFigures
+    p95: RunFigures
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value at that share of the sorted ones, 0 to 1, interpolated linearly between the two
-    next to it: NumPy's default, `statistics.quantiles(…, method="inclusive")`. Of few runs, p5
-    and p95 are close to the least and the greatest."""
+    """The value at that share (0 to 1) of the sorted values, interpolated linearly between its two
+    neighbours as by NumPy and by `statistics.quantiles(…, method="inclusive")`. With few runs, p5
+    and p95 are close to the smallest and the greatest value."""
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     below = floor(place)
@@ -26,12 +30,16 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def summary(runs: Iterable[Figures]) -> Summary:
-    """`{"median": {figure: …}, "p5": {…}, "p95": {…}}` over the runs that know the figure."""
-    runs = list(runs)
-    found: Summary = {name: {} for name in SHARES}
-    for figure in FIGURES:
-        known = [value for run in runs if (value := run.get(figure)) is not None]
-        for name, share in SHARES.items():
-            found[name][figure] = percentile(known, share) if known else None
-    return found
+def distribution(runs: Sequence[RunFigures]) -> Distribution:
+    """Over the runs that know the figure; None where none does."""
+    known = {
+        name: [value for run in runs if (value := getattr(run, name)) is not None]
+        for name in RunFigures.model_fields
+    }
+    median, p5, p95 = (
+        RunFigures.model_validate(
+            {name: percentile(values, share) if values else None for name, values in known.items()}
+        )
+        for share in (0.5, 0.05, 0.95)
+    )
+    return Distribution(median, p5, p95)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 from playground.charts.kinds import KINDS, LATENCY, SHARING, SPEED, Chart, knows
 from playground.charts.view import View
 from playground.errors import BadInput
+from playground.runs.benchmark_record import Result
 
 __all__ = ["LATENCY", "NAMES", "SHARING", "SPEED", "Chart", "available", "png", "svg"]
 
@@ -15,7 +15,7 @@ NAMES = tuple(KINDS)
 _drawing = threading.Lock()  # matplotlib's settings and fonts are the whole process's
 
 
-def available(result: dict[str, Any], other: dict[str, Any] | None = None) -> list[Chart]:
+def available(result: Result, other: Result | None = None) -> list[Chart]:
     """Those for which something is known of `result`, what `bench --json` or `ask --json` prints.
 
     other: a second one of the same lanes, one Together and one In turn, in any order.
@@ -24,9 +24,7 @@ def available(result: dict[str, Any], other: dict[str, Any] | None = None) -> li
     return [kind.chart for kind in KINDS.values() if knows(kind.data(view, second).values())]
 
 
-def svg(
-    result: dict[str, Any], name: str, dark: bool = False, other: dict[str, Any] | None = None
-) -> str:
+def svg(result: Result, name: str, dark: bool = False, other: Result | None = None) -> str:
     """Ten inches wide; its letters are shapes and need no font.
 
     Raises BadInput where `available` does not name it.
@@ -34,16 +32,12 @@ def svg(
     return _draw(result, name, dark, other, "svg").decode("utf-8")
 
 
-def png(
-    result: dict[str, Any], name: str, dark: bool = False, other: dict[str, Any] | None = None
-) -> bytes:
+def png(result: Result, name: str, dark: bool = False, other: Result | None = None) -> bytes:
     """The same picture, 2,000 pixels wide. Raises BadInput as `svg` does."""
     return _draw(result, name, dark, other, "png")
 
 
-def _draw(
-    result: dict[str, Any], name: str, dark: bool, other: dict[str, Any] | None, format: str
-) -> bytes:
+def _draw(result: Result, name: str, dark: bool, other: Result | None, format: str) -> bytes:
     names = [chart.name for chart in available(result, other)]
     if name not in names:
         why = "nothing that it shows is known"

@@ -110,7 +110,7 @@ def name_groups(axes: Axes, view: View, theme: Theme) -> None:
         axes.set_xticks(range(len(names)), names)
         axes.set_xlabel("input tokens", color=theme.quiet)
         return
-    counts = {record.get("prompt_tokens") for record in view.records.values()} - {None}
+    counts = {record.prompt_tokens for record in view.records.values()} - {None}
     said = f"a prompt of {counts.pop():,} tokens" if len(counts) == 1 else "one prompt"
     axes.set_xticks([])
     axes.set_xlabel(said, color=theme.quiet)

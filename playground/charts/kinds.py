@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from playground.charts.view import Bar, Key, View, bar, bars, mapping, number
+from playground.charts.view import Bar, Key, View, bar, bars, number
 from playground.history.compare import sharing
+from playground.runs.benchmark_record import BenchmarkRecord, RawRun
 from playground.runs.metrics import MS
+from playground.runs.record import Record
 
 LATENCY, SPEED, TTFT, ENERGY = "latency", "tokens-per-second", "ttft", "j-per-token"
 ALONG, SHARING, ROOF = "along-the-answer", "sharing", "memory-roof"
@@ -53,24 +55,29 @@ def roof(view: View, _: View | None) -> dict[Key, Any]:
     return {key: of_roof(record) for key, record in view.records.items()}
 
 
-def of_roof(record: Mapping[str, Any]) -> Bar | None:
-    share, read = number(record.get("roof_share")), number(record.get("bandwidth_gbs"))
+def of_roof(record: Record) -> Bar | None:
+    if not isinstance(record, BenchmarkRecord):
+        return None
+    share, read = number(record.roof_share), number(record.bandwidth_gbs)
     return bar(record, "bandwidth_gbs", 100 * share / read) if share is not None and read else None
 
 
 def copy_bandwidth(view: View) -> str:
-    told = number(mapping(mapping(view.result.get("machine")).get("memory_copy")).get("copy_gbs"))
-    return "the memory’s copy bandwidth" + (f", {told:.1f} GB/s" if told else "")
+    copy = view.machine_record.memory_copy
+    bandwidth = number(copy.copy_gbs) if copy else None
+    return "the memory’s copy bandwidth" + (f", {bandwidth:.1f} GB/s" if bandwidth else "")
 
 
 def along(view: View, _: View | None) -> dict[Key, Any]:
     """Each gap between two tokens, ms, the median of the runs; only a bench has its raw times."""
-    return {key: gaps(record.get("runs")) for key, record in view.records.items()}
+    return {
+        key: gaps(record.runs) if isinstance(record, BenchmarkRecord) else None
+        for key, record in view.records.items()
+    }
 
 
-def gaps(runs: Any) -> list[float] | None:
-    times = [mapping(run).get("t_ns") for run in runs] if isinstance(runs, list) else []
-    known = [each for each in times if isinstance(each, list) and all(map(is_time, each))]
+def gaps(runs: Sequence[RawRun]) -> list[float] | None:
+    known = [run.t_ns for run in runs if all(map(is_time, run.t_ns))]
     found = [
         median((each[place] - each[place - 1]) / MS for each in known if len(each) > place)
         for place in range(1, max(map(len, known), default=0))
@@ -78,8 +85,8 @@ def gaps(runs: Any) -> list[float] | None:
     return found or None
 
 
-def is_time(value: Any) -> bool:
-    return type(value) is int and number(value) is not None
+def is_time(value: int) -> bool:
+    return number(value) is not None
 
 
 def shared(view: View, other: View | None) -> dict[Key, Any]:
@@ -95,8 +102,8 @@ def shared(view: View, other: View | None) -> dict[Key, Any]:
 
 def same_setting(a: View, b: View) -> bool:
     """Whether nothing tells that they were measured on two machines or with other lengths."""
-    machines = [mapping(view.result.get("machine")).get("cpu") for view in (a, b)]
-    tokens = [view.entry.said("new_tokens") if view.is_bench else None for view in (a, b)]
+    machines = [view.machine_record.cpu for view in (a, b)]
+    tokens = [view.entry.setting("new_tokens") if view.is_bench else None for view in (a, b)]
     return (None in machines or machines[0] == machines[1]) and tokens[0] == tokens[1]
 
 

@@ -51,7 +51,7 @@ def latency(figure: Figure, kind: Kind, view: View, other: View | None, theme: T
             capsize=4,
             zorder=3,
         )
-    precisions = {record.get("precision") for record in view.records.values()}
+    precisions = {record.precision for record in view.records.values()}
     published = references(view.model, precisions)
     legends = [Legend(entries)]
     if published:

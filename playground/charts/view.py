@@ -5,45 +5,55 @@ What is not known, or is no number in a file from elsewhere, is None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PureWindowsPath
-from typing import Any
 
 from playground.gauges.power_source import PowerSource
-from playground.history.columns import energy_of_a_token
-from playground.history.entry import BENCH, Entry, bare
+from playground.history.columns import figure
+from playground.history.entry import BENCH, Entry
 from playground.models.hub.files import parse_id
-from playground.runs.request import IN_TURN
+from playground.runs.benchmark_record import (
+    BenchmarkMachine,
+    BenchmarkRecord,
+    BenchmarkResult,
+    PowerRecord,
+    Result,
+)
+from playground.runs.record import IN_TURN, Record
 
-Json = Mapping[str, Any]
 MAX_NAME_LENGTH = 48  # characters of a lane
 MOST = 1e18  # of any figure; a clock of ns is there after 31 years
 Key = tuple[str, int | None]  # a lane and, of a bench, a prompt length
+UNKNOWN = BenchmarkMachine()
 
 
 @dataclass(frozen=True)
 class View:
     """result: what `bench --json` or `ask --json` prints."""
 
-    result: dict[str, Any]
+    result: Result
 
     @cached_property
     def entry(self) -> Entry:
-        return bare(self.result)
+        return Entry(self.result)
+
+    @property
+    def machine_record(self) -> BenchmarkMachine:
+        """Of a benchmark; empty where the result does not name its machine."""
+        return self.result.machine if isinstance(self.result, BenchmarkResult) else UNKNOWN
 
     @property
     def is_bench(self) -> bool:
         return self.entry.kind == BENCH
 
     @cached_property
-    def records(self) -> dict[Key, dict[str, Any]]:
+    def records(self) -> dict[Key, Record]:
         """By lane and prompt length; the prompt of a Compare run is one, however it is counted."""
-        found: dict[Key, dict[str, Any]] = {}
+        found: dict[Key, Record] = {}
         for record in self.entry.records:
-            tokens = number(record.get("prompt_tokens")) if self.is_bench else None
-            found.setdefault((record["lane"], int(tokens) if tokens else None), record)
+            tokens = number(record.prompt_tokens) if self.is_bench else None
+            found.setdefault((record.lane, int(tokens) if tokens else None), record)
         return found
 
     @property
@@ -60,7 +70,7 @@ class View:
 
     def label(self, lane: str) -> str:
         """What a legend calls the lane: its name, and what went wrong with it if something did."""
-        said = {each.get("status") for (name, _), each in self.records.items() if name == lane}
+        said = {each.status for (name, _), each in self.records.items() if name == lane}
         wrong = [f" ({word})" for word in ("error", "unavailable") if word in said]
         name = plain(lane)
         if len(name) > MAX_NAME_LENGTH:
@@ -70,26 +80,26 @@ class View:
     def small_print(self, whiskers: bool) -> list[str]:
         """What someone needs to quote a picture: the machine, the settings, the engines."""
         found = [self.settings(whiskers), ", ".join(self.engines())]
-        day = plain(mapping(self.result.get("machine")).get("measured_at") or "")[:10]
-        source = power(mapping(self.result.get("machine")).get("power_source")).text
+        day = plain(self.machine_record.measured_at or "")[:10]
+        source = power(self.machine_record.power_source).text
         return [f"Machine: {self.machine()}", "; ".join(filter(None, [*found, day])), source]
 
     def machine(self) -> str:
         """Processor, other devices that lanes used, system: no name of a user or a computer."""
-        told = mapping(self.result.get("machine"))
-        threads, memory = number(told.get("threads")), number(told.get("memory_gb"))
+        machine = self.machine_record
+        threads, memory = number(machine.threads), number(machine.memory_gb)
         cpu = [
-            plain(told.get("cpu") or ""),
+            plain(machine.cpu or ""),
             f"{threads:.0f} logical cores" if threads else "",
             f"{memory:.0f} GB" if memory else "",
         ]
-        names = [plain(record.get("device_name") or "") for record in self.records.values()]
+        names = [plain(record.device_name or "") for record in self.records.values()]
         devices = [name for name in dict.fromkeys(names) if name != cpu[0]]
-        parts = [", ".join(filter(None, cpu)), *devices, plain(told.get("os") or "")]
+        parts = [", ".join(filter(None, cpu)), *devices, plain(machine.os or "")]
         return "; ".join(filter(None, parts)) or "n/a"
 
     def settings(self, whiskers: bool) -> str:
-        said = self.entry.said
+        said = self.entry.setting
         tokens, runs = (number(said(name)) for name in ("new_tokens", "runs"))
         parts = [f"Model: {self.model or 'n/a'}"]
         if self.is_bench and tokens:
@@ -105,9 +115,9 @@ class View:
     def engines(self) -> list[str]:
         """ "openvino-genai 2026.4.1.0", without what a build adds to a version."""
         found = [
-            f"{plain(record.get('backend'))} {plain(record['library_version']).partition('-')[0]}"
+            f"{plain(record.backend)} {plain(record.library_version).partition('-')[0]}"
             for record in self.records.values()
-            if record.get("library_version")
+            if record.library_version
         ]
         return list(dict.fromkeys(found))
 
@@ -132,30 +142,27 @@ def bars(view: View, figure: str) -> dict[Key, Bar | None]:
     return {key: bar(record, figure) for key, record in view.records.items()}
 
 
-def bar(record: Json, figure: str, factor: float = 1.0) -> Bar | None:
-    value = number(energy_of_a_token(record) if figure == "j_per_token" else record.get(figure))
+def bar(record: Record, name: str, factor: float = 1.0) -> Bar | None:
+    value = number(figure(record, name))
     if value is None:
         return None
-    low, high = (number(mapping(record.get(name)).get(figure)) for name in ("p5", "p95"))
+    if not isinstance(record, BenchmarkRecord):
+        return Bar(value * factor)
+    low, high = (number(getattr(figures, name)) for figures in (record.p5, record.p95))
     if low is None or high is None or not low <= value <= high:
         return Bar(value * factor)
     return Bar(value * factor, low * factor, high * factor)
 
 
-def number(value: Any) -> float | None:
-    known = type(value) in (int, float) and 0 <= value < MOST  # NaN is not
-    return float(value) if known else None
+def number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and 0 <= value < MOST else None
 
 
-def mapping(value: Any) -> Json:
-    return value if isinstance(value, Mapping) else {}
-
-
-def power(told: Any) -> PowerSource:
-    said = mapping(told)
-    profile = said.get("profile")
-    charge = number(said.get("battery_percent"))
-    return PowerSource(said.get("on_battery") is True, charge, plain(profile) if profile else None)
+def power(record: PowerRecord | None) -> PowerSource:
+    if record is None:
+        return PowerSource()
+    profile = plain(record.profile) if record.profile else None
+    return PowerSource(record.on_battery is True, number(record.battery_percent), profile)
 
 
 def model_name(model: str) -> str:
@@ -166,6 +173,6 @@ def model_name(model: str) -> str:
     return PureWindowsPath(name).name or "a folder"  # knows both kinds of slash
 
 
-def plain(text: Any) -> str:
+def plain(text: object) -> str:
     """One line without control signs, which neither XML nor a reader takes."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())

@@ -15,7 +15,8 @@ from playground.cli.options import AsJson, Force, Lanes, Mode, Model, NoHistory
 from playground.cli.output import print_json
 from playground.history import History
 from playground.models import DEFAULT_MODEL, check
-from playground.runs.request import TOGETHER, Request
+from playground.runs.record import TOGETHER
+from playground.runs.request import Request
 
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt; - reads it from stdin.")]
 MaxNewTokens = Annotated[
@@ -56,10 +57,10 @@ def ask(
         run = arena.start(request)
         if as_json:
             result = render.wait_for(run)
-            print_json(result)
+            print_json(result.as_json())
         else:
             result = render.stream(run)
     finally:
         arena.close()
     print_notice(arena.history_writer.notice)
-    return OK if all(lane["status"] == "ok" for lane in result["lanes"]) else FAILED
+    return OK if all(record.status == "ok" for record in result.lanes) else FAILED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -27,12 +27,12 @@ from playground.errors import BadInput
 from playground.formatting import number, time_left
 from playground.gauges.power_source import PowerSource
 from playground.history import History
-from playground.runs.request import IN_TURN, TOGETHER
+from playground.runs.benchmark_record import BenchmarkRecord, BenchmarkResult
+from playground.runs.record import IN_TURN, TOGETHER
 
 STDOUT = "-"
 PROMPT_LENGTHS = ",".join(map(str, defaults.PROMPT_TOKENS))
 FIGURES = ("prompt", "TTFT ms", "tok/s", "p5–p95", "TPOT ms", "J/token", "MBU", "load s")
-Json = dict[str, Any]
 
 PromptTokens = Annotated[
     str, typer.Option("--prompt-tokens", metavar="N,N", help="Exact prompt lengths.")
@@ -91,13 +91,13 @@ def bench(
         arena.close()
     print_notice(arena.history_writer.notice)
     if interrupted:
-        say("Interrupted." if result["results"] else "Interrupted before anything was measured.")
+        say("Interrupted." if result.results else "Interrupted before anything was measured.")
     print_result(result, json_file, to_stdout=json == STDOUT)
     if chart_file is not None:
         draw(result, chart_file)
     if interrupted:
         return INTERRUPTED
-    return OK if all(row["status"] == "ok" for row in result["results"]) else FAILED
+    return OK if all(row.status == "ok" for row in result.results) else FAILED
 
 
 def prompt_lengths(text: str) -> tuple[int, ...]:
@@ -110,9 +110,9 @@ def prompt_lengths(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def measure(plan: Plan, arena: Arena) -> tuple[Json, bool]:
+def measure(plan: Plan, arena: Arena) -> tuple[BenchmarkResult, bool]:
     """The result, complete or up to Ctrl-C, and whether that came; it is saved to the history."""
-    result: Json = {"results": []}
+    result = BenchmarkResult(results=[])
     with ctrl_c() as stop:
         say("measure the memory's copy bandwidth")
         progress = BenchmarkProgress()
@@ -120,15 +120,15 @@ def measure(plan: Plan, arena: Arena) -> tuple[Json, bool]:
             result = step.result
             progress.show(step)
         interrupted = stop.is_set()
-    arena.keep_bench(plan.settings(), result)
+    arena.keep_benchmark(result)
     return result, interrupted
 
 
-def print_result(result: Json, file: Path | None, *, to_stdout: bool) -> None:
+def print_result(result: BenchmarkResult, file: Path | None, *, to_stdout: bool) -> None:
     """Print the table, on stderr if stdout is for the JSON, and write the JSON file."""
     if to_stdout:
         print(as_text(result))
-    if result["results"]:
+    if result.results:
         out = sys.stderr if to_stdout else sys.stdout
         print_table(result, Console(file=out, width=None if out.isatty() else 160))
         if file is not None:
@@ -143,7 +143,7 @@ def drawable(path: Path) -> Path:
     return path
 
 
-def draw(result: Json, file: Path) -> None:
+def draw(result: BenchmarkResult, file: Path) -> None:
     """Write the chart of latencies, or print that there were none."""
     try:
         if file.suffix.lower() == ".svg":
@@ -177,32 +177,32 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def print_table(result: Json, console: Console) -> None:
+def print_table(result: BenchmarkResult, console: Console) -> None:
     """Print one row for each lane and prompt length, and how it was measured."""
     output = table("lane", *FIGURES, "")
     for column in output.columns[1:-1]:
         column.justify = "right"
-    for row in result["results"]:
+    for row in result.results:
         output.add_row(*map(Text, cells(row)), note(row))
     console.print(output)
-    settings = result["settings"]
-    runs, mode = settings["runs"], settings["mode"]
-    runs = f"{runs} runs" if runs > 1 else "1 run"
+    settings, machine = result.settings, result.machine
+    mode = settings.mode
+    runs = "1 run" if settings.runs == 1 else f"{settings.runs} runs"
     contended = "; contended: lanes share the machine" if mode == TOGETHER else ""
-    copy = (result["machine"]["memory_copy"] or {}).get("copy_gbs")
+    copy = machine.memory_copy.copy_gbs if machine.memory_copy else None
     console.print(
-        f"Medians of {runs} of {settings['new_tokens']} tokens, {mode}{contended}. "
+        f"Medians of {runs} of {settings.new_tokens} tokens, {mode}{contended}. "
         f"MBU is relative to the memory's copy bandwidth, {number(copy, '.1f')} GB/s. "
-        f"Idle power: {number(result['machine'].get('idle_w'), '.1f')} W."
+        f"Idle power: {number(machine.idle_w, '.1f')} W."
     )
-    if power := PowerSource(**result["machine"].get("power_source", {})).text:
-        console.print(power)
+    power = machine.power_source
+    if power and (text := PowerSource(**power.as_json()).text):
+        console.print(text)
 
 
-def note(row: Json) -> Text:
+def note(row: BenchmarkRecord) -> Text:
     """The error of a row that has one: what is wrong and what to do."""
-    if row["status"] == "ok":
+    if row.status == "ok":
         return Text()
-    error = row["error"] or {"message": f"{len(row['runs'])} runs ended.", "fix": ""}
-    words = f"{row['status']}: {error['message']} {error['fix']}".strip()
-    return Text(words, style=STYLES.get(row["status"], ""))
+    reason = row.error.text if row.error else f"{len(row.runs)} runs ended."
+    return Text(f"{row.status}: {reason}", style=STYLES.get(row.status or "", ""))

@@ -6,9 +6,8 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import click
 import typer
@@ -22,8 +21,8 @@ from playground.cli.output import STYLES, print_json, print_table, table
 from playground.errors import BadInput, PlaygroundError
 from playground.formatting import NA, number
 from playground.history import Entry, History, Summary
-from playground.history.columns import rows
 from playground.runs.agreement import Agreement, agreement
+from playground.runs.record import Record
 
 PNG = "png"
 FORMATS = {"json": history.to_json, "csv": history.to_csv, "markdown": history.to_markdown}
@@ -107,7 +106,7 @@ def list_entries(as_json: AsJson = False, find: Find = "", limit: Limit = LIMIT)
         matches = store.find(find, limit=limit + 1)
     shown = matches[:limit]
     if as_json:
-        print_json([asdict(summary) for summary in shown])
+        print_json([summary.as_json() for summary in shown])
         return OK
     if not shown:
         print("Nothing is found." if find else "The history is empty.", file=sys.stderr)
@@ -124,9 +123,9 @@ def list_entries(as_json: AsJson = False, find: Find = "", limit: Limit = LIMIT)
 def list_row(summary: Summary) -> list[str]:
     """The cells of one result."""
     lanes = [
-        f"{lane['lane']} {number(lane['decode_tps'], '.1f')} tok/s{summary.at(lane)}"
-        if lane["status"] == "ok"
-        else f"{lane['lane']} {lane['status']}"
+        f"{lane.lane} {number(lane.decode_tps, '.1f')} tok/s{summary.at(lane)}"
+        if lane.status == "ok"
+        else f"{lane.lane} {lane.status}"
         for lane in summary.lanes
     ]
     when = summary.made_at[:19].replace("T", " ")
@@ -142,15 +141,15 @@ def show(entry_id: Id) -> int:
         entry = entry_of(store, entry_id)
     console = Console()
     console.print(Text(plain(history_line(entry))), soft_wrap=True)
-    if entry.settings.get("prompt"):
-        console.print(Text(plain(f"\n{entry.settings['prompt']}\n")), soft_wrap=True)
-    for record, row in zip(entry.records, rows(entry), strict=True):
-        console.print(Text(f"── {one_line(row['lane'])} ", style="bold"), end="")
-        console.print(Text(one_line(figures(row)), style=STYLES.get(row["status"], "")))
-        for text in (record.get("text"), row["error"]):
+    if entry.prompt:
+        console.print(Text(plain(f"\n{entry.prompt}\n")), soft_wrap=True)
+    for record in entry.records:
+        console.print(Text(f"── {one_line(record.lane)} ", style="bold"), end="")
+        console.print(Text(one_line(figures(record)), style=STYLES.get(record.status or "", "")))
+        for text in (record.text, record.error and record.error.text):
             if text:
                 console.print(Text(plain(text)), soft_wrap=True)
-    for lane in agreement(entry.records, entry.said("temperature")) or []:
+    for lane in agreement(entry.records, entry.temperature) or []:
         console.print(Text(one_line(agreement_text(lane))), soft_wrap=True)
     return OK
 
@@ -161,13 +160,13 @@ def history_line(entry: Entry) -> str:
     return f"{entry.kind} {entry.id} · {entry.made_at} · {entry.model or NA} · {mode}"
 
 
-def figures(row: dict[str, Any]) -> str:
+def figures(record: Record) -> str:
     """For example "ok (stop) · 12 → 8 tokens · 41.2 tok/s · TTFT 35 ms"."""
-    reason = f" ({row['finish_reason']})" if row["finish_reason"] else ""
+    reason = f" ({record.finish_reason})" if record.finish_reason else ""
     return (
-        f"{row['status'] or NA}{reason} · {number(row['prompt_tokens'], '.0f')} → "
-        f"{number(row['new_tokens'], '.0f')} tokens · {number(row['decode_tps'], '.1f')} tok/s · "
-        f"TTFT {number(row['ttft_ms'], '.0f')} ms"
+        f"{record.status or NA}{reason} · {number(record.prompt_tokens, '.0f')} → "
+        f"{number(record.new_tokens, '.0f')} tokens · {number(record.decode_tps, '.1f')} tok/s · "
+        f"TTFT {number(record.ttft_ms, '.0f')} ms"
     )
 
 
@@ -262,8 +261,7 @@ def import_file(file: ImportFile) -> int:
     entries = history.import_json(data.decode(json.detect_encoding(data), "replace"))
     with opened() as store:
         for entry in entries:
-            added = store.add(entry.kind, entry.settings, entry.result, entry.gauges, entry.made_at)
-            print(f"Imported as {added}.")
+            print(f"Imported as {store.add(entry)}.")
     return OK
 
 

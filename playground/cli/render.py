@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from rich.columns import Columns
 from rich.console import Console
@@ -14,11 +13,12 @@ from rich.text import Text
 from playground.arena import STATES_HZ, Run
 from playground.cli.output import STYLES
 from playground.cli.progress import StageLines, stage_text
-from playground.formatting import device_proof, number
+from playground.formatting import number
 from playground.runs.lane_run import LaneRun
+from playground.runs.record import RunResult
 
 
-def wait_for(run: Run) -> dict[str, Any]:
+def wait_for(run: Run) -> RunResult:
     """The final result; prints how the lanes are prepared meanwhile. Raises what ended the run."""
     lines = StageLines()
     for _ in ticks(run):
@@ -29,7 +29,7 @@ def wait_for(run: Run) -> dict[str, Any]:
     return run.result()
 
 
-def stream(run: Run) -> dict[str, Any]:
+def stream(run: Run) -> RunResult:
     """Show the answers while they grow if stdout is a terminal, otherwise when all are complete."""
     console = Console()
     if console.is_terminal:
@@ -61,7 +61,7 @@ def panels(run: Run) -> Columns:
 
 def panel(run: LaneRun) -> Panel:
     """The last lines of a lane's answer, above its figures."""
-    text = run.view()["text"] or stage_text(run.host.stage)
+    text = run.view().text or stage_text(run.host.stage)
     return Panel(
         Text("\n".join(text.splitlines()[-12:])),
         title=run.lane.name,
@@ -74,21 +74,21 @@ def print_answer(console: Console, run: LaneRun) -> None:
     """Print one lane's figures and its answer or error."""
     view = run.view()
     console.print(Text(f"── {run.lane.name} ", style="bold"), end="")
-    console.print(Text(figures_text(run), style=STYLES.get(view["status"], "")))
-    if proof := device_proof(view):
+    console.print(Text(figures_text(run), style=STYLES.get(view.status, "")))
+    if proof := view.device_proof:
         console.print(Text(proof, style="dim"))
-    if view["text"]:
-        console.print(Text(view["text"]), soft_wrap=True)  # no line breaks the model never wrote
-    if view["error"]:
-        console.print(Text(str(view["error"]), style="red"), soft_wrap=True)
+    if view.text:
+        console.print(Text(view.text), soft_wrap=True)  # no line breaks the model never wrote
+    if view.error:
+        console.print(Text(str(view.error), style="red"), soft_wrap=True)
     console.print()
 
 
 def figures_text(run: LaneRun) -> str:
     """For example "ok (stop) · 8 tokens · 41.2 tok/s · TTFT 35 ms"."""
     view = run.view()
-    reason = f" ({view['finish_reason']})" if view["finish_reason"] else ""
+    reason = f" ({view.finish_reason})" if view.finish_reason else ""
     return (
-        f"{view['status']}{reason} · {view['new_tokens']} tokens · "
-        f"{number(view['tps'], '.1f')} tok/s · TTFT {number(view['ttft_ms'], '.0f')} ms"
+        f"{view.status}{reason} · {view.new_tokens} tokens · "
+        f"{number(view.tps, '.1f')} tok/s · TTFT {number(view.ttft_ms, '.0f')} ms"
     )

@@ -1,6 +1,6 @@
-"""Which devices this machine has, which of them the engines find, and why not the others.
+"""Which devices this machine has, which of them the engines can use, and why not the others.
 
-The engines are asked in child processes: this package imports none of them.
+The engines are asked in child processes, so this package imports none of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The GPUs and NPUs that are built in, as the operating system lists them."""
+"""The GPUs and NPUs of this machine, as the operating system lists them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ log = logging.getLogger(__name__)
 
 @cache
 def hardware() -> tuple[Hardware, ...]:
-    """Read once, in some milliseconds; an unknown system has none."""
+    """Read once, in some milliseconds; () on an operating system that is not supported."""
     try:
         if sys.platform == "win32":
             return windows.scan(windows.LocalRegistry())
         return sysfs.scan() if sys.platform == "linux" else ()
-    except Exception:  # drivers write there what they like; a surprise must cost no lane
+    except Exception:  # drivers may write anything there; surprises must not cost lanes
         log.exception("The hardware could not be read")
         return ()
 
 
 def directml_adapters() -> tuple[Device, ...]:
-    """The GPUs for DirectML; none where there is no Windows."""
+    """The GPUs that DirectML can use; () outside Windows."""
     try:
         return windows.adapters(windows.LocalRegistry()) if sys.platform == "win32" else ()
-    except Exception:  # the same
+    except Exception:  # as above
         log.exception("The adapters for DirectML could not be read")
         return ()

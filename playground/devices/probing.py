@@ -142,6 +142,8 @@ def ask(probe: DeviceQuery) -> Answer:
     except subprocess.TimeoutExpired as late:
         kill_tree(process.pid)
         process.wait()
+        for pipe in filter(None, (process.stdout, process.stderr)):
+            pipe.close()
         out, complaints = late.stdout or b"", late.stderr or b""
         trouble = f"did not answer within {probe.patience_s:.0f} s"
     lines = tuple(_lines(out))

@@ -1,4 +1,4 @@
-"""Why a device cannot be used, in two sentences for a person: what is wrong, and what to do."""
+"""Why a device can't be used, in two sentences: what is wrong, and what to do about it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playground.devices import probing
 from playground.devices.hardware import hardware
 from playground.devices.records import Discovery, Hardware
 
-Reason = tuple[str, str]
+Reason = tuple[str, str]  # problem, remedy
 
 NPU_DRIVER = {
     "win32": "https://www.intel.com/content/www/us/en/download/794734/intel-npu-driver-windows.html",
@@ -23,116 +23,121 @@ TORCH = "https://pytorch.org/get-started/locally/"
 
 
 def why_not(device: str) -> Reason:
-    """Why this machine cannot use "GPU", "GPU.1", "NPU", "NPU-LIBRARY" (the NPU library's NPU),
-    "DML", "CUDA" or "XPU", and what to do about it. Waits for `discover`."""
+    """Why this machine can't use a device: "GPU", "GPU.1", "NPU", "NPU-LIBRARY" (the NPU library's
+    NPU), "DML", "CUDA" or "XPU". Waits for `discover`."""
     return explain(device, probing.discover(), hardware(), probing.torch_build(), sys.platform)
 
 
 def explain(
     device: str,
-    found: Discovery,
-    here: Sequence[Hardware],
+    discovery: Discovery,
+    hardware: Sequence[Hardware],
     torch_build: str | None,
     platform: str,
 ) -> Reason:
-    """The same of any machine."""
+    """Why a machine with this hardware and these findings can't use the device."""
     kind = device.partition(".")[0].upper()
-    lists = {"DML": found.dml, "CUDA": found.torch, "XPU": found.torch}.get(kind, found.openvino)
-    others = [each.name for each in lists if each.name.partition(".")[0] == kind]
+    torch = discovery.torch
+    by_kind = {"DML": discovery.dml, "CUDA": torch, "XPU": torch}
+    usable = by_kind.get(kind, discovery.openvino)
+    others = [other.name for other in usable if other.name.partition(".")[0] == kind]
     if others:
         return f"There is no {device} on this machine.", f"Choose {' or '.join(others)}."
     if kind == "CPU":
-        error = found.errors.get("openvino:CPU", "OpenVINO finds no CPU that it can use.")
-        return error, "Delete the folder .venv and run: python run.py setup."
+        error = discovery.errors.get("openvino:CPU", "OpenVINO finds no CPU that it can use.")
+        return error, "Delete the folder .venv, then run: python run.py setup."
     if kind == "DML":
-        return _directml(found, platform)
+        return _directml(discovery, platform)
     if kind in ("CUDA", "XPU"):
-        return _torch(kind, found, here, torch_build)
-    return _intel(kind, found, here, platform)
+        return _torch(kind, discovery, hardware, torch_build)
+    return _intel(kind, discovery, hardware, platform)
 
 
-def _intel(kind: str, found: Discovery, here: Sequence[Hardware], platform: str) -> Reason:
-    """OpenVINO's GPU and NPU and the NPU library's NPU, all of which want Intel's."""
-    what, who = kind.partition("-")[0], "The NPU library" if "-" in kind else "OpenVINO"
+def _intel(kind: str, discovery: Discovery, hardware: Sequence[Hardware], platform: str) -> Reason:
+    """The reason for OpenVINO's GPU and NPU and the NPU library's NPU, which must be Intel's."""
+    what, engine = kind.partition("-")[0], "The NPU library" if "-" in kind else "OpenVINO"
     link = (NPU_DRIVER if what == "NPU" else GPU_DRIVER).get(platform, "")
-    built_in = [each for each in here if each.kind == what]
-    intel = [each for each in built_in if each.vendor == "Intel"]
+    present = [device for device in hardware if device.kind == what]
+    intel = [device for device in present if device.vendor == "Intel"]
     if intel:
-        error = found.errors.get("npu-library" if "-" in kind else f"openvino:{what}")
-        broken = next((each for each in intel if each.problem), intel[0])
-        return _unused(broken, who, error, link, platform)
-    if built_in:
-        names = " and ".join(each.name for each in built_in)
+        error = discovery.errors.get("npu-library" if "-" in kind else f"openvino:{what}")
+        faulty = next((device for device in intel if device.problem), intel[0])
+        return _unused(faulty, engine, error, link, platform)
+    if present:
+        names = " and ".join(device.name for device in present)
         return (
-            f"{who} drives Intel {what}s only, and this machine's is another: {names}.",
+            f"{engine} supports only Intel {what}s, and this machine has another: {names}.",
             "Choose another lane.",
         )
     needs = "an Intel Core Ultra with the NPU" if what == "NPU" else "an Intel GPU with its"
     return (
-        f"{who} finds no {what} on this machine.",
+        f"{engine} finds no {what} on this machine.",
         f"It needs {needs} driver: {link}, then restart.",
     )
 
 
-def _unused(one: Hardware, who: str, error: str | None, link: str, platform: str) -> Reason:
-    """What keeps an engine from a device that is built in."""
-    has = f"This machine has an {one.name}"
+def _unused(device: Hardware, engine: str, error: str | None, link: str, platform: str) -> Reason:
+    """Why an engine can't use a device that the machine has."""
+    has = f"This machine has an {device.name}"
     restart = f"{link}, then restart."
-    if one.problem == "no-driver":
+    if device.problem == "no-driver":
         return f"{has}, but its driver is missing.", f"Install it: {restart}"
-    if one.problem == "disabled":
+    if device.problem == "disabled":
         return f"{has}, but it is disabled.", "Enable it in Device Manager."
-    if one.problem == "not-started":
-        trouble = f"its driver ({one.driver or 'n/a'}) did not start it"
-        return f"{has}, but {trouble}.", f"Update the driver: {restart}"
-    if one.problem == "no-access":
+    if device.problem == "not-started":
+        problem = f"its driver ({device.driver or 'n/a'}) did not start it"
+        return f"{has}, but {problem}.", f"Update the driver: {restart}"
+    if device.problem == "no-access":
         return (
-            f"{has}, but you may not use {one.node}.",
-            "Join the group that may: sudo usermod -aG render $USER, then log in again.",
+            f"{has}, but you have no permission to use {device.node}.",
+            "Join the group that has: sudo usermod -aG render $USER, then log in again.",
         )
     if error:
         return error, f"Update its driver: {restart}"
-    part = "user-mode driver" if one.kind == "NPU" else "compute runtime (OpenCL)"
-    trouble = f"its {part} is missing or too old"
+    part = "user-mode driver" if device.kind == "NPU" else "compute runtime (OpenCL)"
+    problem = f"its {part} is missing or too old"
     if platform == "win32":
-        trouble = f"its driver ({one.driver or 'n/a'}) may be too old"
-    return f"{has}, but {who} does not find it: {trouble}.", f"Install the newest: {restart}"
+        problem = f"its driver ({device.driver or 'n/a'}) may be too old"
+    return (
+        f"{has}, but {engine} does not find it: {problem}.",
+        f"Install the latest version: {restart}",
+    )
 
 
-def _directml(found: Discovery, platform: str) -> Reason:
+def _directml(discovery: Discovery, platform: str) -> Reason:
     if platform != "win32":
         return (
             "DirectML needs Windows.",
             "Use onnx-genai:CPU here, or openvino-genai on the GPU.",
         )
-    if found.dml_package is False:
+    if discovery.dml_package is False:
         return (
             "The installed ONNX Runtime GenAI is a build without DirectML.",
-            "Install the other one: pip uninstall onnxruntime-genai, then python run.py setup.",
+            "Replace it: pip uninstall onnxruntime-genai, then python run.py setup.",
         )
     return (
         "Windows lists no GPU that DirectML can use.",
-        "It needs a GPU with a driver for DirectX 12 of the GPU's maker.",
+        "It needs a GPU with a DirectX 12 driver of the GPU's vendor.",
     )
 
 
 def _torch(
-    kind: str, found: Discovery, here: Sequence[Hardware], torch_build: str | None
+    kind: str, discovery: Discovery, hardware: Sequence[Hardware], torch_build: str | None
 ) -> Reason:
-    """PyTorch's CUDA (also AMD's ROCm, which is called so) and XPU."""
-    makers = ("NVIDIA", "AMD") if kind == "CUDA" else ("Intel",)
-    gpus = [each for each in here if each.kind == "GPU" and each.vendor in makers]
+    """The reason for PyTorch's CUDA (which includes AMD's ROCm) and XPU."""
+    vendors = ("NVIDIA", "AMD") if kind == "CUDA" else ("Intel",)
+    gpus = [device for device in hardware if device.kind == "GPU" and device.vendor in vendors]
     if not gpus:
         return (
-            f"PyTorch's {kind} needs a GPU of {' or '.join(makers)}, and this machine has none.",
+            f"PyTorch's {kind} needs a GPU of {' or '.join(vendors)}, and this machine has none.",
             "Use pytorch:CPU here.",
         )
-    wanted = "ROCm" if gpus[0].vendor == "AMD" else kind
-    if torch_build != wanted:
+    required = "ROCm" if gpus[0].vendor == "AMD" else kind
+    if torch_build != required:
         return (
-            f"The installed PyTorch is a build for the {torch_build or 'CPU'}, not {wanted}.",
+            f"The installed PyTorch is a build for {torch_build or 'CPU'}, not for {required}.",
             f"To use {gpus[0].name}, install that build into .venv: {TORCH}.",
         )
-    if "torch" in found.errors:
-        return found.errors["torch"], "Update the GPU's driver, then restart."
+    if "torch" in discovery.errors:
+        return discovery.errors["torch"], "Update the GPU's driver, then restart."
     return f"PyTorch does not find {gpus[0].name}.", "Update the GPU's driver, then restart."

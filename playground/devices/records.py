@@ -1,4 +1,4 @@
-"""What is known of this machine's devices: what the engines found, and what is built in."""
+"""The devices that the engines found, and the hardware that the operating system lists."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Device:
     """A device that an engine can use.
 
     name: "CPU", "GPU.0", "NPU", "DML.0", "CUDA.0", "XPU.0". luid (Windows): "0:58062", both halves
-    in decimal, as ONNX Runtime GenAI's DirectML option `luid` wants it. own_memory_mb: what a GPU
-    has for itself, where that is told.
+    in decimal, the format of ONNX Runtime GenAI's DirectML option `luid`. own_memory_mb: a GPU's
+    dedicated memory, if known.
     """
 
     name: str
@@ -24,10 +24,10 @@ class Device:
 
 @dataclass(frozen=True)
 class Discovery:
-    """What the engines answered. None: that engine is not installed, or could not tell.
+    """What the engines answered. None: the engine is not installed, or does not know.
 
-    errors: by probe ("openvino:GPU"), a sentence for a person. details: what an engine itself said
-    about a missing device; for a report, not for a person.
+    errors: by probe ("openvino:GPU"), a sentence for the user. details: an engine's own message
+    about a missing device; for reports, not for the user.
     """
 
     openvino: tuple[Device, ...] = ()
@@ -44,11 +44,11 @@ class Hardware:
     """A GPU or NPU that the operating system sees, whether or not an engine can use it.
 
     problem: "" | no-driver | disabled | not-started | no-access (to `node`, its device file).
-    address: its place on the PCI bus, "0000:00:02.0". luid (Windows): as Device has it.
+    address: on the PCI bus, "0000:00:02.0". luid (Windows): as in Device.
     """
 
     kind: str  # GPU | NPU
-    vendor: str  # "Intel", or "0x1234" where it is not known here
+    vendor: str  # "Intel"; "0x1234" if it is not in VENDORS
     name: str
     pci_id: str | None  # "8086:7d1d"
     driver: str | None  # "32.0.100.4239", "intel_vpu, Linux 6.11.0"
@@ -86,14 +86,14 @@ def vendor_name(vendor: int) -> str:
 
 
 def pci_kind(vendor: int, device: int, base_class: int | None) -> str | None:
-    """GPU, NPU, or None for any other PCI device. base_class: 0x03 display, 0x12 accelerator."""
+    """GPU, NPU, or None: another PCI device. base_class: 0x03 display, 0x12 accelerator."""
     if (vendor, device) in NPUS or base_class == _ACCELERATOR:
         return "NPU"
     return "GPU" if base_class == _DISPLAY else None
 
 
 def pci_name(kind: str, vendor: int, device: int) -> str:
-    """A name for what has none: "Intel NPU (Meteor Lake)", "AMD GPU 1002:15bf"."""
+    """A name for an unnamed device: "Intel NPU (Meteor Lake)", "AMD GPU 1002:15bf"."""
     title = f"{vendor_name(vendor)} {kind}"
     generation = NPUS.get((vendor, device))
     return f"{title} ({generation})" if generation else f"{title} {vendor:04x}:{device:04x}"

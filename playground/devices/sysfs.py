@@ -1,4 +1,4 @@
-"""GPUs and NPUs on Linux, read from sysfs: no engine and no tool is needed."""
+"""GPUs and NPUs on Linux, read from sysfs without engines or tools."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 from playground.devices.records import Hardware, pci_kind, pci_name, vendor_name
 
-PCI_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")  # Debian's place, Fedora's
+PCI_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")  # on Debian, on Fedora
 
 
 def may_open(node: Path) -> bool:
-    """Whether this user may use a device file; it is not opened, which could wake the device."""
+    """Whether this user may use a device file. Does not open it, which could wake the device."""
     return os.access(node, os.R_OK | os.W_OK)
 
 
 def scan(
     root: Path = Path("/"), may_open: Callable[[Path], bool] = may_open
 ) -> tuple[Hardware, ...]:
-    """Every PCI device that is a GPU or an NPU, in the order of the bus."""
+    """Every PCI device that is a GPU or an NPU, ordered by address."""
     folders = sorted((root / "sys/bus/pci/devices").glob("*"))
-    found = (_hardware(root, folder, may_open) for folder in folders)
-    return tuple(each for each in found if each is not None)
+    devices = (_hardware(root, folder, may_open) for folder in folders)
+    return tuple(device for device in devices if device is not None)
 
 
 def _hardware(root: Path, folder: Path, may_open: Callable[[Path], bool]) -> Hardware | None:
@@ -50,26 +50,26 @@ def _problem(
 ) -> str:
     if driver is None:
         return "no-driver"
-    if node is None:  # a display that cannot compute has a driver, and a folder without such a file
+    if node is None:  # a display adapter that can't compute has a driver but no device file
         return "" if (folder / "drm").is_dir() else "not-started"
     return "" if may_open(node) else "no-access"
 
 
 def _node(root: Path, folder: Path, kind: str) -> Path | None:
-    """Its device file, as the driver named it."""
+    """The device file that the driver created."""
     pattern, place = ("accel/accel*", "accel") if kind == "NPU" else ("drm/renderD*", "dri")
     names = sorted(path.name for path in folder.glob(pattern))
     return root / "dev" / place / names[0] if names else None
 
 
 def _version(root: Path, driver: str) -> str:
-    """The driver's own version where it has one (NVIDIA's); the kernel's carry the kernel's."""
+    """The driver's own version (NVIDIA's), or the kernel's for drivers that are part of it."""
     own = root / "sys/module" / driver / "version"
     return _text(own) if own.is_file() else f"Linux {_text(root / 'proc/sys/kernel/osrelease')}"
 
 
 def _listed_name(root: Path, vendor: int, device: int) -> str | None:
-    """Its name in the system's list of PCI devices, if there is one."""
+    """The device's name in the system's list of PCI devices, if it has one."""
     for place in PCI_NAMES:
         try:
             lines = (root / place).read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""Samples → figures for a span of time. Pure functions; a figure that cannot be known is None."""
+"""Figures for a span of time, computed from samples by pure functions; None: unknown."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from dataclasses import dataclass
 
 import psutil
 
-from playground.gauges.readings import PACKAGE, Gauge, Meter
-from playground.gauges.sample import Sample
+from playground.gauges.readings import PACKAGE, Gauge, Meter, Sample
 
-MOSTLY = 0.8  # of a sample's time that must lie in a span to count for it
-COVERED = 0.8  # of a span that samples must cover to tell anything of it
+MIN_OVERLAP = 0.8  # of a sample's time that must lie within a span for the sample to count
+MIN_COVERAGE = 0.8  # of a span that samples must cover for the span to have a figure
 IDLE_PERCENT = 5.0  # a device that is less busy than this did not do a lane's work
-SHORTEST_FOR_ENERGY_S = 1.0  # meters move in steps
+MIN_ENERGY_S = 1.0  # meters move in steps, so a shorter span has no useful figure
 
 
 @dataclass(frozen=True)
 class Proof:
-    """How busy a lane's device was while it answered, and that in words."""
+    """How busy a lane's device was while it answered, and the same in words."""
 
     percent: float | None = None
     text: str = ""
@@ -27,74 +26,76 @@ class Proof:
 def mean(
     samples: Iterable[Sample], begin: int, end: int, value: Callable[[Sample], float | None]
 ) -> float | None:
-    """Of a value over begin..end (ns), from the samples that lie in it."""
-    inside = [
-        (each.ended_ns - each.began_ns, value(each))
-        for each in samples
-        if min(end, each.ended_ns) - max(begin, each.began_ns)
-        >= MOSTLY * (each.ended_ns - each.began_ns)
+    """The average of a value over begin..end (ns), weighted by time."""
+    spans = [
+        (sample.ended_ns - sample.began_ns, value(sample))
+        for sample in samples
+        if min(end, sample.ended_ns) - max(begin, sample.began_ns)
+        >= MIN_OVERLAP * (sample.ended_ns - sample.began_ns)
     ]
-    known = [(span, found) for span, found in inside if found is not None]
-    covered = sum(span for span, _ in known)
-    if covered <= 0 or covered < COVERED * (end - begin):
+    weighted = [(span, figure) for span, figure in spans if figure is not None]
+    covered = sum(span for span, _ in weighted)
+    if covered <= 0 or covered < MIN_COVERAGE * (end - begin):
         return None
-    return sum(span * found for span, found in known) / covered
+    return sum(span * figure for span, figure in weighted) / covered
 
 
 def energy_j(
     samples: Sequence[Sample], begin: int, end: int, key: str = "", *, card: bool = False
 ) -> float | None:
-    """What the meters counted in begin..end. card: whether the lane runs on a GPU that is no part
-    of the package; key: of that."""
+    """The energy that the meters counted in begin..end (ns); arguments as for `power_w`."""
     seconds = (end - begin) / 1e9
-    if seconds < SHORTEST_FOR_ENERGY_S:
+    if seconds < MIN_ENERGY_S:
         return None
-    watts = mean(samples, begin, end, lambda each: drawn(each.meters, key, card=card))
+    watts = mean(samples, begin, end, lambda sample: power_w(sample.meters, key, card=card))
     return None if watts is None else watts * seconds
 
 
-def drawn(meters: Sequence[Meter], key: str = "", *, card: bool = False) -> float | None:
-    """Watts of the package and of all cards with a meter of their own; for a lane on a card, whose
-    own meter must be among them, also of that alone where the package cannot be read."""
-    known = {each: each.watts for each in meters if each.watts is not None}
-    package = [each for each in meters if each.covers == PACKAGE]
-    cards = [each for each in meters if each.covers != PACKAGE]
-    own = [each for each in cards if key and each.covers == key] or cards
-    if card and (len(own) != 1 or own[0] not in known):
+def power_w(meters: Sequence[Meter], key: str = "", *, card: bool = False) -> float | None:
+    """The power to count for a lane: of the package and of all graphics cards with a meter.
+
+    card: whether the lane runs on a graphics card, which `key` names. That card's own meter must
+    then be readable, and counts alone where the package's is not.
+    """
+    readable = {meter: meter.watts for meter in meters if meter.watts is not None}
+    packages = [meter for meter in meters if meter.covers == PACKAGE]
+    cards = [meter for meter in meters if meter.covers != PACKAGE]
+    own = [meter for meter in cards if key and meter.covers == key] or cards
+    if card and (len(own) != 1 or own[0] not in readable):
         return None
-    if package and all(each in known for each in package):
-        return sum(known.values())
-    return known[own[0]] if card else None
+    if packages and all(meter in readable for meter in packages):
+        return sum(readable.values())
+    return readable[own[0]] if card else None
 
 
 def proof(
     samples: Sequence[Sample], begin: int, end: int, lane: str, device: str, key: str = ""
 ) -> Proof:
-    """How busy the lane's device was between its first and last token.
+    """How busy the lane's device was in begin..end (ns).
 
-    device: CPU, NPU, or a GPU's name ("GPU.0", "DML"); key: of its gauge, "" where not known.
+    device: CPU, NPU, or a GPU's name ("GPU.0", "DML"). key: of its gauge; "" if unknown.
     """
-    worker = mean(samples, begin, end, lambda each: worker_percent(each, lane))
+    worker = mean(samples, begin, end, lambda sample: worker_percent(sample, lane))
     if device == "CPU":
         return Proof(worker, "" if worker is None else f"used {worker:.0f} % of the CPU")
     if device == "NPU":
-        percent = mean(samples, begin, end, lambda each: busiest(each.npus))
-        return verdict(device, percent, "during", worker)
-    own = mean(samples, begin, end, lambda each: gpu_percent(each.gpus, lane, key))
+        npu = mean(samples, begin, end, lambda sample: busiest(sample.npus))
+        return _verdict(device, npu, "during", worker)
+    own = mean(samples, begin, end, lambda sample: gpu_percent(sample.gpus, lane, key))
     if own is not None:
-        return verdict(device, own, "with", worker)
-    whole = mean(samples, begin, end, lambda each: whole_gpu(each.gpus, key))
-    return verdict(device, whole, "during", worker)
+        return _verdict(device, own, "with", worker)
+    whole = mean(samples, begin, end, lambda sample: whole_gpu(sample.gpus, key))
+    return _verdict(device, whole, "during", worker)
 
 
-def verdict(device: str, percent: float | None, how: str, worker: float | None) -> Proof:
-    """In words; the CPU did the work where the device stayed idle while the worker was busy."""
+def _verdict(device: str, percent: float | None, preposition: str, worker: float | None) -> Proof:
+    """An idle device beside a busy worker: the CPU did the work."""
     if percent is None:
         return Proof(None, f"{device} load not known")
     cores = None if worker is None else worker * (psutil.cpu_count() or 1) / 100
     if percent < IDLE_PERCENT and cores is not None and cores > 0.5:
         return Proof(percent, f"{device} idle ({percent:.0f} %): the CPU did the work")
-    return Proof(percent, f"{device} {percent:.0f} % busy {how} this answer")
+    return Proof(percent, f"{device} {percent:.0f} % busy {preposition} this answer")
 
 
 def worker_percent(sample: Sample, lane: str) -> float | None:
@@ -103,22 +104,21 @@ def worker_percent(sample: Sample, lane: str) -> float | None:
 
 
 def busiest(gauges: Sequence[Gauge]) -> float | None:
-    known = [each.percent for each in gauges if each.percent is not None]
-    return max(known, default=None)
+    return max((gauge.percent for gauge in gauges if gauge.percent is not None), default=None)
 
 
 def gpu_percent(gauges: Sequence[Gauge], lane: str, key: str) -> float | None:
-    """The lane's own part of its GPU."""
-    own = [each.per_lane[lane] for each in of_key(gauges, key) if lane in each.per_lane]
-    return max(own, default=None)
+    """The load that the lane itself causes on its GPU."""
+    loads = [gauge.per_lane[lane] for gauge in _matching(gauges, key) if lane in gauge.per_lane]
+    return max(loads, default=None)
 
 
 def whole_gpu(gauges: Sequence[Gauge], key: str) -> float | None:
-    """The load of its GPU, whoever causes it, where it is clear which one that is."""
-    mine = [each for each in of_key(gauges, key) if not each.proxy]
-    return mine[0].percent if len(mine) == 1 else None
+    """The load of the lane's GPU, whichever program causes it; None if several GPUs could be it."""
+    candidates = [gauge for gauge in _matching(gauges, key) if not gauge.proxy]
+    return candidates[0].percent if len(candidates) == 1 else None
 
 
-def of_key(gauges: Sequence[Gauge], key: str) -> list[Gauge]:
-    """The one with that key, or all where none has it."""
-    return [each for each in gauges if key and each.key == key] or list(gauges)
+def _matching(gauges: Sequence[Gauge], key: str) -> list[Gauge]:
+    """The gauge with that key; all gauges if none has it."""
+    return [gauge for gauge in gauges if key and gauge.key == key] or list(gauges)

@@ -1,113 +1,120 @@
-"""NVIDIA's GPUs, by NVML, which comes with their driver."""
+"""NVIDIA's GPUs, read through NVML, which comes with their driver."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import replace
+from functools import cached_property
+from types import ModuleType
+from typing import TypeVar
 
 from playground.devices import Hardware
-from playground.gauges.linux.pci import MEASURING, GpuLoad, GpuPower
-from playground.gauges.readings import Gauge, Growth, Meter, Moment
+from playground.gauges.readings import MEASURING, CounterRate, Gauge, Meter, Moment
 
-NO_LOAD = "NVML tells no load of this GPU: its driver or its kind does not support it."
-NO_POWER = "NVML tells no power of this GPU: its driver or its kind does not support it."
+NO_LOAD = "NVML does not report this GPU's load: the GPU or its driver does not support it."
+NO_POWER = "NVML does not report this GPU's power: the GPU or its driver does not support it."
 NO_PACKAGE = "The package nvidia-ml-py is missing. Install it: python run.py setup"
 NO_LIBRARY = (
-    "NVIDIA's library libnvidia-ml.so.1 is missing. Install the driver's own "
+    "NVIDIA's library libnvidia-ml.so.1 is missing. Install the one of your driver "
     "(Debian: libnvidia-ml1, Ubuntu: libnvidia-compute, Fedora: nvidia-driver-cuda-libs)."
 )
-SAMPLING_NS = 1_200_000_000  # NVML samples each 1/6 to 1 s
+SAMPLING_NS = 1_200_000_000  # NVML samples every 1/6 to 1 s
 T = TypeVar("T")
 
 
-class Unusable(Exception):
-    """NVML cannot be used; its text is the reason and what would help."""
+class NvmlUnavailable(Exception):
+    """NVML can't be used; the message is the reason and what would help."""
 
 
 class Nvml:
-    """Starts NVML when it is first asked. library: the module pynvml, or a stub of it."""
+    """NVML, started at its first use. library: the module pynvml or a stub of it."""
 
-    def __init__(self, library: Any = None) -> None:
-        self._library = library
+    def __init__(self, library: ModuleType | None = None) -> None:
+        self._stub = library
         self._started = False
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._library, name)
+    @cached_property
+    def library(self) -> ModuleType:
+        return self._stub or importlib.import_module("pynvml")
 
-    def gpu(self, address: str) -> Any:
-        """The handle of the GPU on the PCI bus. Raises Unusable."""
+    def gpu(self, address: str) -> object:
+        """The handle of the GPU at a PCI address. Raises NvmlUnavailable."""
         try:
-            if self._library is None:
-                import pynvml
-
-                self._library = pynvml
-            if not self._started:
-                self._library.nvmlInit()
-                self._started = True
+            library = self.library
         except ImportError:
-            raise Unusable(NO_PACKAGE) from None
-        except self._library.NVMLError_LibraryNotFound:
-            raise Unusable(NO_LIBRARY) from None
-        except self._library.NVMLError as error:
-            trouble = f"NVML does not start: {error}."
-            raise Unusable(f"{trouble} After an update of the driver, restart.") from None
-        return self._library.nvmlDeviceGetHandleByPciBusId(address)
-
-    def ask(self, question: Callable[..., T], *about: Any) -> T | None:
-        """None: this GPU, driver or user cannot have the answer."""
+            raise NvmlUnavailable(NO_PACKAGE) from None
         try:
-            return question(*about)
+            if not self._started:
+                library.nvmlInit()
+                self._started = True
+        except library.NVMLError_LibraryNotFound:
+            raise NvmlUnavailable(NO_LIBRARY) from None
+        except library.NVMLError as error:
+            problem = f"NVML does not start: {error}."
+            raise NvmlUnavailable(f"{problem} After an update of the driver, restart.") from None
+        handle: object = library.nvmlDeviceGetHandleByPciBusId(address)
+        return handle
+
+    def query(self, function: Callable[..., T], *arguments: object) -> T | None:
+        """None: not available for this GPU, driver or user."""
+        try:
+            return function(*arguments)
         except (
-            self._library.NVMLError_NotSupported,
-            self._library.NVMLError_NoPermission,
-            self._library.NVMLError_FunctionNotFound,
+            self.library.NVMLError_NotSupported,
+            self.library.NVMLError_NoPermission,
+            self.library.NVMLError_FunctionNotFound,
         ):
             return None
 
 
-class NvidiaGpu(GpuLoad):
-    def __init__(self, device: Hardware, root: Path = Path("/"), library: Any = None) -> None:
-        super().__init__(device, root)
-        self._nvml = Nvml(library)
-        self._seen_us = self._seen_ns = 0
+class NvidiaGpu:
+    """The load of a GPU and each lane's part of it. Reading it wakes the GPU."""
 
-    def awake(self, moment: Moment) -> Gauge:
-        nvml = self._nvml
+    def __init__(self, device: Hardware, library: ModuleType | None = None) -> None:
+        self.name = device.name
+        self._empty = Gauge(device.name, key=device.address or "")
+        self._nvml = Nvml(library)
+        self._sampled_us = self._sampled_ns = 0
+
+    def read(self, moment: Moment) -> list[Gauge]:
+        return [self.gauge(moment)]
+
+    def gauge(self, moment: Moment) -> Gauge:
         try:
-            gpu = nvml.gpu(self.nothing.key)
-        except Unusable as error:
-            return self.nothing.unknown(str(error))
-        load = nvml.ask(nvml.nvmlDeviceGetUtilizationRates, gpu)
-        memory = nvml.ask(nvml.nvmlDeviceGetMemoryInfo, gpu)
-        return Gauge(
-            self.name,
-            None if load is None else float(load.gpu),
+            gpu = self._nvml.gpu(self._empty.key)
+        except NvmlUnavailable as error:
+            return self._empty.unknown(str(error))
+        nvml, query = self._nvml.library, self._nvml.query
+        load = query(nvml.nvmlDeviceGetUtilizationRates, gpu)
+        memory = query(nvml.nvmlDeviceGetMemoryInfo, gpu)
+        return replace(
+            self._empty,
+            percent=None if load is None else float(load.gpu),
             source="" if load is None else "NVML",
             reason=NO_LOAD if load is None else "",
             per_lane=self._per_lane(gpu, moment),
-            key=self.nothing.key,
             memory_mb=None if memory is None else memory.used / 1e6,
-            mhz=nvml.ask(nvml.nvmlDeviceGetClockInfo, gpu, nvml.NVML_CLOCK_SM),
+            mhz=query(nvml.nvmlDeviceGetClockInfo, gpu, nvml.NVML_CLOCK_SM),
         )
 
-    def _per_lane(self, gpu: Any, moment: Moment) -> dict[str, float]:
-        """NVML lists the processes that computed since it was last asked; the others did not."""
-        nvml = self._nvml
-        here = nvml.ask(nvml.nvmlDeviceGetComputeRunningProcesses, gpu)
+    def _per_lane(self, gpu: object, moment: Moment) -> dict[str, float]:
+        """NVML lists the processes that computed since the last call; all others were idle."""
+        nvml, query = self._nvml.library, self._nvml.query
+        processes = query(nvml.nvmlDeviceGetComputeRunningProcesses, gpu)
         try:
-            samples = nvml.ask(nvml.nvmlDeviceGetProcessUtilization, gpu, self._seen_us)
+            samples = query(nvml.nvmlDeviceGetProcessUtilization, gpu, self._sampled_us)
         except nvml.NVMLError_NotFound:
             samples = []
-        if here is None or samples is None:
+        if processes is None or samples is None:
             return {}
         if samples:
-            self._seen_us = max(each.timeStamp for each in samples)
-            self._seen_ns = moment.ns
-        elif moment.ns - self._seen_ns < SAMPLING_NS:  # too soon to say that they were idle
+            self._sampled_us = max(sample.timeStamp for sample in samples)
+            self._sampled_ns = moment.ns
+        elif moment.ns - self._sampled_ns < SAMPLING_NS:  # too soon to call them idle
             return {}
-        busy = {each.pid: each.smUtil for each in samples}
-        running = {each.pid for each in here}
+        busy = {sample.pid: sample.smUtil for sample in samples}
+        running = {process.pid for process in processes}
         return {
             lane: min(float(sum(busy.get(pid, 0) for pid in pids)), 100.0)
             for lane, pids in moment.pids.items()
@@ -115,31 +122,39 @@ class NvidiaGpu(GpuLoad):
         }
 
 
-class NvidiaGpuPower(GpuPower):
-    """By the energy counter (Volta and newer); by the power of the moment where there is none."""
+class NvidiaGpuPower:
+    """Power from the energy counter (Volta and newer), otherwise the momentary power."""
 
-    def __init__(self, device: Hardware, root: Path = Path("/"), library: Any = None) -> None:
-        super().__init__(device, root)
-        self._nvml = Nvml(library)
+    def __init__(self, device: Hardware, library: ModuleType | None = None) -> None:
+        self.name = device.name
         self._address = device.address or ""
-        self.forget()
+        self._empty = Meter(device.name, covers=device.luid or self._address)
+        self._nvml = Nvml(library)
+        self.reset()
 
-    def forget(self) -> None:
-        self._energy_mj = Growth()
+    def reset(self) -> None:
+        """Forget the energy counter's last value."""
+        self._energy_mj = CounterRate()
 
-    def awake(self, moment: Moment) -> Meter:
-        nvml, key = self._nvml, self.nothing.covers
+    def read(self, moment: Moment) -> list[Meter]:
+        return [self.meter(moment)]
+
+    def meter(self, moment: Moment) -> Meter:
         try:
-            gpu = nvml.gpu(self._address)
-        except Unusable as error:
-            return self.nothing.unknown(str(error))
-        energy = nvml.ask(nvml.nvmlDeviceGetTotalEnergyConsumption, gpu)
-        if energy is None:
-            power = nvml.ask(nvml.nvmlDeviceGetPowerUsage, gpu)  # mW
-            if power is None:
-                return self.nothing.unknown(NO_POWER)
-            return Meter(self.name, power / 1000, source="NVML's power", covers=key)
-        grown = self._energy_mj.per_second(energy, moment.ns)
-        reason = MEASURING if grown is None else ""
-        watts = None if grown is None else grown / 1000
-        return Meter(self.name, watts, source="NVML's energy", reason=reason, covers=key)
+            gpu = self._nvml.gpu(self._address)
+        except NvmlUnavailable as error:
+            return self._empty.unknown(str(error))
+        nvml, query = self._nvml.library, self._nvml.query
+        energy_mj = query(nvml.nvmlDeviceGetTotalEnergyConsumption, gpu)
+        if energy_mj is None:
+            power_mw = query(nvml.nvmlDeviceGetPowerUsage, gpu)
+            if power_mw is None:
+                return self._empty.unknown(NO_POWER)
+            return replace(self._empty, watts=power_mw / 1000, source="NVML's power")
+        rate_mw = self._energy_mj.per_second(energy_mj, moment.ns)
+        return replace(
+            self._empty,
+            watts=None if rate_mw is None else rate_mw / 1000,
+            source="NVML's energy",
+            reason=MEASURING if rate_mw is None else "",
+        )

@@ -1,4 +1,4 @@
-"""Battery and power-saving profiles: what makes every figure of this machine smaller."""
+"""Battery and power-saving profiles, which lower every figure of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import psutil
 
@@ -25,7 +25,7 @@ BEST_EFFICIENCY = uuid.UUID("961cc777-2547-4f9d-8174-7d86181b8a7a")
 
 @dataclass(frozen=True)
 class PowerSource:
-    """None: not known. battery_percent: 0..100. profile: its name, only while it saves power."""
+    """None: unknown. battery_percent: 0..100. profile: its name, only while it saves power."""
 
     on_battery: bool | None = None
     battery_percent: float | None = None
@@ -33,36 +33,46 @@ class PowerSource:
 
     @property
     def text(self) -> str:
-        """One sentence to stand beside figures; "" when nothing is known to lower them."""
+        """One sentence to show beside figures; "" if nothing is known to lower them."""
         profile = f"a power-saving profile ({self.profile})"
         if self.on_battery:
             charge = self.battery_percent
             battery = "On battery" if charge is None else f"On battery ({charge:.0f} %)"
             also = f" with {profile}" if self.profile else ""
-            return f"{battery}{also}: figures can be lower than on mains."
+            return f"{battery}{also}: figures can be lower than on mains power."
         return f"With {profile}: figures can be lower than without." if self.profile else ""
 
 
-def hints(
-    battery: Callable[[], Any] = psutil.sensors_battery,
+class Battery(Protocol):
+    """A battery's state as psutil returns it."""
+
+    @property
+    def percent(self) -> float: ...
+
+    @property
+    def power_plugged(self) -> bool | None: ...
+
+
+def current(
+    battery: Callable[[], Battery | None] = psutil.sensors_battery,
     profile: Callable[[], str | None] | None = None,
 ) -> PowerSource:
-    """Of this machine, now; cheap, and raises nothing. Arguments: for tests."""
+    """The power source of this machine now; cheap, and raises nothing. Arguments: for tests."""
     on_battery, charge, saving = None, None, None
-    with suppress(Exception):  # drivers differ, and psutil raises what it meets
-        found = battery()
-        if found and found.power_plugged is not None:
-            on_battery = not found.power_plugged
-        if found and 0 <= found.percent <= 100:
-            charge = float(found.percent)
+    with suppress(Exception):  # drivers differ, and psutil lets their errors through
+        status = battery()
+        if status and status.power_plugged is not None:
+            on_battery = not status.power_plugged
+        if status and 0 <= status.percent <= 100:
+            charge = float(status.percent)
     with suppress(Exception):
-        on_windows = windows_profile if sys.platform == "win32" else linux_profile
-        saving = (profile or on_windows)()
+        system_profile = windows_profile if sys.platform == "win32" else linux_profile
+        saving = (profile or system_profile)()
     return PowerSource(on_battery, charge, saving)
 
 
 def linux_profile(root: Path = Path("/")) -> str | None:
-    """The machine's profile, or the processor's preference, if it saves power."""
+    """The platform profile, or the processor's energy preference, if it saves power."""
     profile = _text(root / PLATFORM_PROFILE)
     if profile in SAVING_PROFILES:
         return profile
@@ -77,7 +87,7 @@ def _text(path: Path) -> str:
 
 
 class PowerStatus(ctypes.Structure):
-    """SYSTEM_POWER_STATUS of winbase.h"""
+    """SYSTEM_POWER_STATUS of winbase.h."""
 
     _fields_ = [
         ("ac_line", ctypes.c_uint8),
@@ -89,16 +99,21 @@ class PowerStatus(ctypes.Structure):
     ]
 
 
-def windows_profile(kernel: Any = None, power: Any = None) -> str | None:
-    """Battery saver, or the power mode of the settings. Arguments: the libraries, for tests."""
-    load: Any = getattr(ctypes, "WinDLL", None)
+def windows_profile(kernel: object = None, power: object = None) -> str | None:
+    """Battery saver, or the power mode of Windows' settings. Arguments: DLLs, for tests."""
     status, mode = PowerStatus(), (ctypes.c_uint8 * 16)()
-    with suppress(AttributeError, OSError, TypeError):
-        (kernel or load("kernel32")).GetSystemPowerStatus(ctypes.byref(status))
+    _call(kernel, "kernel32", "GetSystemPowerStatus", ctypes.byref(status))
     if status.saver == 1:
         return "battery saver"
-    # Not documented, and here since Windows 10 1709; the documented ones tell what was chosen, not
-    # what is in effect.
-    with suppress(AttributeError, OSError, TypeError):
-        (power or load("powrprof")).PowerGetEffectiveOverlayScheme(ctypes.byref(mode))
+    # Undocumented, and there since Windows 10 1709; the documented calls return the mode that was
+    # chosen, not the one in effect.
+    _call(power, "powrprof", "PowerGetEffectiveOverlayScheme", ctypes.byref(mode))
     return "best power efficiency" if bytes(mode) == BEST_EFFICIENCY.bytes_le else None
+
+
+def _call(library: object, name: str, function: str, argument: object) -> None:
+    """Call a DLL's function; does nothing where the DLL or the function is missing."""
+    with suppress(AttributeError, OSError):
+        if sys.platform == "win32":
+            library = library or ctypes.WinDLL(name)
+        getattr(library, function)(argument)

@@ -1,19 +1,22 @@
-"""What the probes tell: loads of devices, and power."""
+"""What the probes return: loads of devices and power, and the samples made of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self, TypedDict, TypeVar
 
-PACKAGE = "package"  # what a meter of the whole chip covers: cores, built-in GPU and NPU
+from playground.devices import Hardware
+
+PACKAGE = "package"  # what the meter of a whole chip covers: cores, built-in GPU and NPU
+MEASURING = "measuring"  # the reason while there is only one reading and nothing to compare it with
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When the probes are read, and whose load is told apart.
+    """When the probes are read, and the processes whose load is reported separately.
 
-    ns: of `time.perf_counter_ns`. pids: of each lane's worker and its children.
+    ns: of `time.perf_counter_ns`. pids: by lane, its worker and the worker's children.
     """
 
     ns: int
@@ -25,9 +28,9 @@ class Gauge:
     """How busy one device was since the last reading.
 
     percent: 0..100; None: unknown, and `reason` says why and what would help.
-    source: where it comes from, for a person; `proxy`: it tells something near to it only.
-    per_lane: the part that each lane's worker causes, where that can be told.
-    key: which device it is, as its probe and the engines know it: a PCI address ("0000:00:02.0") or
+    source: where the figure comes from, in words. proxy: whether it is only related to the load.
+    per_lane: the percent that each lane's worker causes, for the lanes where it is known.
+    key: identifies the device for its probe and for the engines: a PCI address ("0000:00:02.0") or
     a LUID ("0:58062").
     """
 
@@ -42,16 +45,16 @@ class Gauge:
     mhz: float | None = None
 
     def unknown(self, reason: str) -> Self:
-        """The same device, whose load cannot be told now."""
+        """The same device without a figure, and why it has none."""
         return replace(self, percent=None, reason=reason, per_lane={}, memory_mb=None, mhz=None)
 
 
 @dataclass(frozen=True)
 class Meter:
-    """Mean power since the last reading.
+    """Average power since the last reading.
 
     watts: None: unknown, and `reason` says why and what would help. covers: PACKAGE, or the key of
-    the GPU that it measures alone.
+    the one GPU that it measures.
     """
 
     name: str
@@ -61,8 +64,90 @@ class Meter:
     covers: str = PACKAGE
 
     def unknown(self, reason: str) -> Self:
-        """The same meter, which cannot be read now."""
+        """The same meter without a figure, and why it has none."""
         return replace(self, watts=None, reason=reason)
+
+
+@dataclass(frozen=True)
+class WorkerLoad:
+    """What a worker process and its children use."""
+
+    cpu_percent: float | None  # share of the whole machine, 0..100; None at the first reading
+    rss_mb: float
+
+
+class WorkerLoadDict(TypedDict):
+    """A worker's load in the history."""
+
+    cpu_percent: float | None
+    rss_mb: float
+
+
+class GaugeDict(TypedDict):
+    """A device's load in the history."""
+
+    name: str
+    percent: float | None
+    per_lane: dict[str, float]
+
+
+class MeterDict(TypedDict):
+    """A meter's power in the history."""
+
+    name: str
+    watts: float | None
+
+
+class SampleDict(TypedDict):
+    """A sample in the history: loads and watts, without their sources."""
+
+    began_ns: int
+    ended_ns: int
+    cpu_percent: float | None
+    memory_used_mb: float | None
+    workers: dict[str, WorkerLoadDict]
+    gpus: list[GaugeDict]
+    npus: list[GaugeDict]
+    meters: list[MeterDict]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All readings of `ended_ns` (perf_counter_ns). Loads are averages since `began_ns`; None:
+    could not be read."""
+
+    began_ns: int = 0
+    ended_ns: int = 0
+    cpu_percent: float | None = None
+    memory_used_mb: float | None = None
+    memory_total_mb: float | None = None
+    workers: dict[str, WorkerLoad] = field(default_factory=dict)  # by lane
+    gpus: tuple[Gauge, ...] = ()
+    npus: tuple[Gauge, ...] = ()
+    meters: tuple[Meter, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        return (self.ended_ns - self.began_ns) / 1e9
+
+    def as_dict(self) -> SampleDict:
+        return {
+            "began_ns": self.began_ns,
+            "ended_ns": self.ended_ns,
+            "cpu_percent": self.cpu_percent,
+            "memory_used_mb": self.memory_used_mb,
+            "workers": {
+                lane: {"cpu_percent": load.cpu_percent, "rss_mb": load.rss_mb}
+                for lane, load in self.workers.items()
+            },
+            "gpus": [gauge_dict(gauge) for gauge in self.gpus],
+            "npus": [gauge_dict(gauge) for gauge in self.npus],
+            "meters": [{"name": meter.name, "watts": meter.watts} for meter in self.meters],
+        }
+
+
+def gauge_dict(gauge: Gauge) -> GaugeDict:
+    return {"name": gauge.name, "percent": gauge.percent, "per_lane": dict(gauge.per_lane)}
 
 
 Reading = TypeVar("Reading", Gauge, Meter)
@@ -71,7 +156,7 @@ Reading = TypeVar("Reading", Gauge, Meter)
 class Probe(Protocol[Reading]):
     """Reads some devices of one kind, once a second; may raise whatever its driver raises.
 
-    name: of the device, for the time before a first reading.
+    name: of the device; shown until there is a first reading.
     """
 
     name: str
@@ -83,24 +168,35 @@ LoadProbe = Probe[Gauge]
 PowerProbe = Probe[Meter]
 
 
-class Growth:
-    """How fast a counter grows. One that falls back has been reset, unless it is known to wrap."""
+class UnreadableProbe:
+    """The probe of a device whose load can't be read: its gauge shows the reason."""
+
+    def __init__(self, device: Hardware, reason: str) -> None:
+        self.name = device.name
+        self._gauge = Gauge(device.name, reason=reason, key=device.address or "")
+
+    def read(self, moment: Moment) -> list[Gauge]:
+        return [self._gauge]
+
+
+class CounterRate:
+    """How fast a counter grows. A counter that falls has been reset, unless `wraps_at` is given."""
 
     def __init__(self, wraps_at: int | None = None) -> None:
         self._wraps_at = wraps_at
         self._last: tuple[int, int] | None = None  # value, ns
 
     def per_second(self, value: int, ns: int) -> float | None:
-        """The counter's units a second since the last call; None at the first and at a reset."""
+        """Counter units a second since the last call; None at the first call and after a reset."""
         last, self._last = self._last, (value, ns)
         if last is None or ns <= last[1]:
             return None
-        grown = value - last[0]
-        if grown < 0 and self._wraps_at is not None:
-            grown += self._wraps_at
-        return grown * 1e9 / (ns - last[1]) if grown >= 0 else None
+        growth = value - last[0]
+        if growth < 0 and self._wraps_at is not None:
+            growth += self._wraps_at
+        return growth * 1e9 / (ns - last[1]) if growth >= 0 else None
 
 
 def percent(share: float | None) -> float | None:
-    """0..1 as 0..100; clocks that do not tick together can make it a little more."""
+    """0..1 as 0..100, clamped: clocks that tick separately can give slightly more than 1."""
     return None if share is None else min(max(100 * share, 0.0), 100.0)

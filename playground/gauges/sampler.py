@@ -1,7 +1,7 @@
-"""One thread for the whole program reads the gauges once a second; every page shows the same.
+"""One thread for the whole program reads the gauges once a second; all pages show its samples.
 
-A run may ask for a reading between two seconds (`mark`), so that its own samples begin and end with
-it, and keeps those that fall into it (`recording`).
+A run takes extra samples where it begins and ends (`sample_now`), which keeps the load before and
+after it out of its own samples, and collects these (`recording`).
 """
 
 from __future__ import annotations
@@ -15,28 +15,26 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from playground.gauges import aggregate, power_source
-from playground.gauges.probes import UNLISTED, Probes, of_this_machine, unreadable
-from playground.gauges.readings import Moment
-from playground.gauges.sample import Sample
-from playground.gauges.system import System
-from playground.gauges.workers import Workers
+from playground.gauges.probes import UNLISTED, Probes, local_probes, unreadable_probes
+from playground.gauges.readings import Moment, Sample
+from playground.gauges.system import System, Workers
 
 PERIOD_S = 1.0
 KEPT_S = 120
-# A mark sooner than this after a sample takes none: counters grow in steps, of 10 ms some.
-MIN_NS = 50_000_000
-MARK_WAIT_S = 0.5  # a driver that hangs must not keep a run from beginning
-POWER_SOURCE_S = 10  # between two looks: the battery's driver may be slow
+# No sample follows another sooner than this: counters grow in steps, some of them of 10 ms.
+MIN_INTERVAL_NS = 50_000_000
+MAX_WAIT_S = 0.5  # a driver that hangs must not delay a run for longer
+POWER_SOURCE_PERIOD_S = 10  # the battery's driver may be slow
 IDLE_S = 2.0
 
 log = logging.getLogger(__name__)
 
 
 class Sampler:
-    """Samples until closed. pids: asked each second for the workers, {lane: pid}."""
+    """Takes samples until closed. pids: called each second for the workers, {lane: pid}."""
 
     def __init__(self, pids: Callable[[], dict[str, int]], probes: Probes | None = None) -> None:
-        self._given = probes
+        self._probes = probes
         self._pids = pids
         self._last = time.perf_counter_ns()
         self._ring: deque[Sample] = deque()
@@ -45,38 +43,38 @@ class Sampler:
         self._wake = threading.Event()
         self._closed = False
         self._source = power_source.PowerSource()
-        self._looked_at_source: float = -POWER_SOURCE_S
+        self._source_read_s: float = -POWER_SOURCE_PERIOD_S
         threading.Thread(target=self._run, name="gauges", daemon=True).start()
 
     @property
     def samples(self) -> list[Sample]:
-        """The last two minutes, oldest first."""
+        """The samples of the last two minutes, oldest first."""
         with self._changed:
             return list(self._ring)
 
     @property
     def latest(self) -> Sample:
-        """The last one that spans most of a second; one that knows nothing before the first."""
-        whole = (each for each in reversed(self.samples) if each.seconds > PERIOD_S / 2)
+        """The last sample that spans most of a second; an empty one before the first."""
+        whole = (sample for sample in reversed(self.samples) if sample.seconds > PERIOD_S / 2)
         return next(whole, Sample())
 
     @property
     def power_source(self) -> power_source.PowerSource:
-        """Mains or battery, as of some seconds ago."""
+        """Mains or battery, read up to ten seconds ago."""
         return self._source
 
-    def mark(self) -> None:
-        """Take a sample now, unless one is fresh: what comes next is not mixed with what was."""
+    def sample_now(self) -> None:
+        """Take a sample now, unless there is a fresh one, and wait for it."""
         with self._changed:
-            asked = time.perf_counter_ns()
-            if self._closed or asked - self._last < MIN_NS:
+            now = time.perf_counter_ns()
+            if self._closed or now - self._last < MIN_INTERVAL_NS:
                 return
             self._wake.set()
-            self._changed.wait_for(lambda: self._last >= asked, MARK_WAIT_S)
+            self._changed.wait_for(lambda: self._last >= now, MAX_WAIT_S)
 
     @contextmanager
     def recording(self) -> Iterator[list[Sample]]:
-        """A list that all samples from now on are added to, however long it takes."""
+        """A list to which all samples are added until the context ends, without a limit."""
         samples: list[Sample] = []
         with self._changed:
             self._recordings.append(samples)
@@ -84,20 +82,22 @@ class Sampler:
             yield samples
         finally:
             with self._changed:
-                self._recordings[:] = [each for each in self._recordings if each is not samples]
+                self._recordings[:] = [
+                    recording for recording in self._recordings if recording is not samples
+                ]
 
     def idle_watts(self, stop: threading.Event) -> float | None:
-        """What the machine draws while nothing is asked of it: the mean of two seconds from now.
-        None, and at once, where no meter can be read."""
+        """The average power of the idle machine over the next two seconds; None, and without a
+        wait, if no meter can be read."""
         if all(meter.watts is None for meter in self.latest.meters):
             return None
         with self.recording() as samples:
-            self.mark()
+            self.sample_now()
             began = time.perf_counter_ns()
             stop.wait(IDLE_S)
-            self.mark()
+            self.sample_now()
         return aggregate.mean(
-            samples, began, time.perf_counter_ns(), lambda each: aggregate.drawn(each.meters)
+            samples, began, time.perf_counter_ns(), lambda sample: aggregate.power_w(sample.meters)
         )
 
     def close(self) -> None:
@@ -106,12 +106,12 @@ class Sampler:
 
     @cached_property
     def _readers(self) -> tuple[System, Workers, Probes]:
-        """Made in the thread: finding the hardware and starting drivers' libraries takes time."""
+        """Created in the thread: listing the hardware and loading driver libraries takes time."""
         try:
-            probes = self._given or of_this_machine()
-        except Exception:  # one driver's surprise must not cost CPU and memory
+            probes = self._probes or local_probes()
+        except Exception:  # a faulty driver must not cost the gauges of CPU and memory
             log.exception("The gauges of GPU, NPU and power could not be set up")
-            probes = unreadable(UNLISTED)
+            probes = unreadable_probes(UNLISTED)
         return System(), Workers(self._pids), probes
 
     def _run(self) -> None:
@@ -124,7 +124,7 @@ class Sampler:
                 return
             try:
                 sample = self._sample()
-            except Exception:  # must never end the program, and the next second may work
+            except Exception:  # must never end the thread: the next second may work
                 log.exception("Reading the gauges failed")
                 continue
             with self._changed:
@@ -145,8 +145,8 @@ class Sampler:
         cpu = machine.cpu_percent()
         now = time.perf_counter_ns()
         moment = Moment(now, workers.families)
-        if time.monotonic() - self._looked_at_source >= POWER_SOURCE_S:
-            self._looked_at_source = time.monotonic()
-            self._source = power_source.hints()
+        if time.monotonic() - self._source_read_s >= POWER_SOURCE_PERIOD_S:
+            self._source_read_s = time.monotonic()
+            self._source = power_source.current()
         gpus, npus, meters = probes.read(moment)
         return Sample(self._last, now, cpu, used, total, loads, gpus, npus, meters)

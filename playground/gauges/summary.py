@@ -1,150 +1,242 @@
-"""What `gauges --json` prints: the means of some seconds, and for what is unknown the reason."""
+"""What `gauges --json` prints: averages over some seconds, and reasons for unknown figures."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from playground.errors import PlaygroundError
 from playground.gauges.aggregate import worker_percent
-from playground.gauges.readings import Gauge, Meter
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Gauge, Meter, Sample
 from playground.gauges.sampler import Sampler
 
 NO_GPU, NO_NPU = "This machine has no GPU.", "This machine has no NPU."
-NO_METER = "This machine tells no power."
+NO_METER = "This machine has no power meter."
 UNREAD = "It could not be read."
-START_S = 20  # for the libraries of drivers to start
-
-Row = dict[str, Any]
-Read = Callable[[Sample], float | None]
+START_TIMEOUT_S = 20  # driver libraries take some time to load
 
 
-def measure(seconds: float) -> Row:
-    """The summary of so many seconds from when a first reading is there."""
+class Percent(TypedDict):
+    """0..100, or None and the reason."""
+
+    percent: float | None
+    reason: NotRequired[str]
+
+
+class Watts(TypedDict):
+    """Power, or None and the reason."""
+
+    watts: float | None
+    reason: NotRequired[str]
+
+
+class CpuSummary(Percent):
+    """The load of all cores, and each worker's share of it by lane."""
+
+    per_worker: dict[str, float | None]
+
+
+class MemorySummary(Percent):
+    """The machine's memory in MB (10⁶ bytes)."""
+
+    used_mb: float | None
+    total_mb: float | None
+
+
+class DeviceSummary(Percent):
+    """One GPU or NPU; `percent` and `reason` alone where there is none."""
+
+    name: NotRequired[str]
+    source: NotRequired[str | None]
+    proxy: NotRequired[bool]
+    per_lane: NotRequired[dict[str, float | None]]
+    memory_mb: NotRequired[float | None]
+    mhz: NotRequired[float | None]
+
+
+class MeterSummary(TypedDict):
+    """One power meter, as read last."""
+
+    name: str
+    watts: float | None
+    covers: str
+    reason: str
+
+
+class PowerSummary(Watts):
+    """All readable meters together."""
+
+    source: str | None
+    meters: list[MeterSummary]
+
+
+class Summary(TypedDict):
+    """The JSON object of `gauges --json`; docs/design.md describes its fields."""
+
+    cpu: CpuSummary
+    memory: MemorySummary
+    gpu: list[DeviceSummary]
+    npu: DeviceSummary
+    power: PowerSummary
+
+
+class TableRow(TypedDict):
+    """One gauge in a table. note: why its reading is unknown."""
+
+    gauge: str
+    reading: str | None
+    name: str
+    source: str
+    note: str
+
+
+Value = Callable[[Sample], float | None]
+Gauges = Callable[[Sample], Sequence[Gauge]]
+
+
+def measure(seconds: float) -> Summary:
+    """The summary of the next `seconds`, which begin with the first reading."""
     with closing(Sampler(dict)) as sampler:
-        patience = time.monotonic() + START_S
+        deadline = time.monotonic() + START_TIMEOUT_S
         while not sampler.samples:
-            if time.monotonic() > patience:
-                raise PlaygroundError("The gauges do not answer.", "Details are in the log.")
+            if time.monotonic() > deadline:
+                raise PlaygroundError("The gauges do not respond.", "See the log for details.")
             time.sleep(0.05)
-            sampler.mark()
+            sampler.sample_now()
         with sampler.recording() as samples:
             time.sleep(seconds)
-            sampler.mark()
+            sampler.sample_now()
         return summary(samples)
 
 
-def rows(found: Row) -> Iterator[Row]:
-    """A summary as a table: gauge, reading, name, source, and why it is unknown."""
-    memory = found["memory"]
-    used, total = (memory[key] and f"{memory[key] / 1e3:.1f}" for key in ("used_mb", "total_mb"))
-    yield row("CPU", found["cpu"], "%", "the whole machine")
-    yield row("Memory", memory, "%", f"{used} of {total} GB" if used and total else "")
-    for gpu in found["gpu"]:
-        yield row("GPU", gpu, "%")
-    yield row("NPU", found["npu"], "%")
-    yield row("Power", {"percent": found["power"]["watts"], **found["power"]}, "W")
+def rows(summary: Summary) -> Iterator[TableRow]:
+    """A summary as a table."""
+    memory = summary["memory"]
+    used_mb, total_mb = memory["used_mb"], memory["total_mb"]
+    size = f"{used_mb / 1e3:.1f} of {total_mb / 1e3:.1f} GB" if used_mb and total_mb else ""
+    yield _row("CPU", summary["cpu"], name="the whole machine")
+    yield _row("Memory", memory, name=size)
+    for gpu in summary["gpu"]:
+        yield _device_row("GPU", gpu)
+    yield _device_row("NPU", summary["npu"])
+    power = summary["power"]
+    yield {
+        "gauge": "Power",
+        "reading": None if power["watts"] is None else f"{power['watts']:.1f} W",
+        "name": "",
+        "source": power["source"] or "",
+        "note": power.get("reason", ""),
+    }
 
 
-def row(gauge: str, one: Row, unit: str, name: str = "") -> Row:
-    value = one["percent"]
+def _row(gauge: str, load: Percent, name: str = "", source: str | None = "") -> TableRow:
+    percent = load["percent"]
     return {
         "gauge": gauge,
-        "reading": None if value is None else f"{value:.{0 if unit == '%' else 1}f} {unit}",
-        "name": one.get("name") or name,
-        "source": one.get("source") or "",
-        "note": one.get("reason", ""),
+        "reading": None if percent is None else f"{percent:.0f} %",
+        "name": name,
+        "source": source or "",
+        "note": load.get("reason", ""),
     }
 
 
-def summary(samples: Sequence[Sample]) -> Row:
-    """{cpu, memory, gpu: [...], npu, power}; design.md tells the fields."""
-    used = average(samples, lambda each: each.memory_used_mb)
-    total = average(samples, lambda each: each.memory_total_mb)
-    lanes = sorted({lane for each in samples for lane in each.workers})
+def _device_row(gauge: str, device: DeviceSummary) -> TableRow:
+    return _row(gauge, device, device.get("name", ""), device.get("source"))
+
+
+def summary(samples: Sequence[Sample]) -> Summary:
+    used_mb = _average(samples, lambda sample: sample.memory_used_mb)
+    total_mb = _average(samples, lambda sample: sample.memory_total_mb)
+    lanes = sorted({lane for sample in samples for lane in sample.workers})
     return {
         "cpu": {
-            **figure("percent", average(samples, lambda each: each.cpu_percent)),
-            "per_worker": {
-                lane: average(samples, lambda each, lane=lane: worker_percent(each, lane))  # type: ignore[misc]
-                for lane in lanes
-            },
+            **_percent(_average(samples, lambda sample: sample.cpu_percent)),
+            "per_worker": {lane: _average(samples, _worker_percent(lane)) for lane in lanes},
         },
         "memory": {
-            "used_mb": used,
-            "total_mb": total,
-            **figure("percent", used and total and 100 * used / total),
+            "used_mb": used_mb,
+            "total_mb": total_mb,
+            **_percent(100 * used_mb / total_mb if used_mb is not None and total_mb else None),
         },
-        "gpu": devices(samples, lambda each: each.gpus, NO_GPU),
-        "npu": devices(samples, lambda each: each.npus, NO_NPU)[0],
-        "power": power(samples),
+        "gpu": _devices(samples, lambda sample: sample.gpus, NO_GPU),
+        "npu": _devices(samples, lambda sample: sample.npus, NO_NPU)[0],
+        "power": _power(samples),
     }
 
 
-def devices(
-    samples: Sequence[Sample], of: Callable[[Sample], Sequence[Gauge]], none: str
-) -> list[Row]:
-    """One row for each device, or one that says that there is none."""
-    last = of(samples[-1]) if samples else ()
-    return [device(samples, of, place) for place in range(len(last))] or [
-        {"percent": None, "reason": none if samples else UNREAD}
+def _worker_percent(lane: str) -> Value:
+    return lambda sample: worker_percent(sample, lane)
+
+
+def _devices(samples: Sequence[Sample], gauges: Gauges, absent: str) -> list[DeviceSummary]:
+    """One summary for each device; without any, one that gives the reason."""
+    last = gauges(samples[-1]) if samples else ()
+    return [_device(samples, gauges, index) for index in range(len(last))] or [
+        {"percent": None, "reason": absent if samples else UNREAD}
     ]
 
 
-def device(samples: Sequence[Sample], of: Callable[[Sample], Sequence[Gauge]], place: int) -> Row:
-    """The means of one; what it is, as it was last."""
-    there = [each for each in samples if place < len(of(each))]
-    last = of(there[-1])[place]
-    lanes = sorted({lane for each in there for lane in of(each)[place].per_lane})
+def _device(samples: Sequence[Sample], gauges: Gauges, index: int) -> DeviceSummary:
+    """Averages of its loads; everything else as read last."""
+    present = [sample for sample in samples if index < len(gauges(sample))]
+    last = gauges(present[-1])[index]
+    lanes = sorted({lane for sample in present for lane in gauges(sample)[index].per_lane})
+
+    def lane_percent(lane: str) -> Value:
+        return lambda sample: gauges(sample)[index].per_lane.get(lane)
+
     return {
         "name": last.name,
-        **figure("percent", average(there, lambda each: of(each)[place].percent), last.reason),
+        **_percent(_average(present, lambda sample: gauges(sample)[index].percent), last.reason),
         "source": last.source or None,
         "proxy": last.proxy,
-        "per_lane": {
-            lane: average(there, lambda each, lane=lane: of(each)[place].per_lane.get(lane))  # type: ignore[misc]
-            for lane in lanes
-        },
+        "per_lane": {lane: _average(present, lane_percent(lane)) for lane in lanes},
         "memory_mb": last.memory_mb,
         "mhz": last.mhz,
     }
 
 
-def power(samples: Sequence[Sample]) -> Row:
-    """All meters that can be read, together."""
+def _power(samples: Sequence[Sample]) -> PowerSummary:
     last = samples[-1].meters if samples else ()
-    sources = [each.source for each in last if each.watts is not None]
-    reasons = dict.fromkeys(each.reason for each in last if each.reason)
+    sources = [meter.source for meter in last if meter.watts is not None]
+    reasons = dict.fromkeys(meter.reason for meter in last if meter.reason)
+    watts = _average(samples, lambda sample: total_watts(sample.meters))
+    figure: Watts = {"watts": watts}
+    if watts is None:
+        figure["reason"] = " ".join(reasons) or NO_METER
     return {
-        **figure(
-            "watts",
-            average(samples, lambda each: watts(each.meters)),
-            " ".join(reasons) or NO_METER,
-        ),
+        **figure,
         "source": " + ".join(sources) or None,
         "meters": [
-            {"name": each.name, "watts": each.watts, "covers": each.covers, "reason": each.reason}
-            for each in last
+            {
+                "name": meter.name,
+                "watts": meter.watts,
+                "covers": meter.covers,
+                "reason": meter.reason,
+            }
+            for meter in last
         ],
     }
 
 
-def watts(meters: Sequence[Meter]) -> float | None:
-    """What the meters that can be read say together."""
-    found = [each.watts for each in meters if each.watts is not None]
-    return sum(found) if found else None
+def total_watts(meters: Sequence[Meter]) -> float | None:
+    """The sum of all meters that can be read."""
+    watts = [meter.watts for meter in meters if meter.watts is not None]
+    return sum(watts) if watts else None
 
 
-def average(samples: Sequence[Sample], read: Read) -> float | None:
-    """Of what is known, each by the time for which it stands."""
-    known = [(each.seconds, found) for each in samples if (found := read(each)) is not None]
-    seconds = sum(span for span, _ in known)
-    return sum(span * found for span, found in known) / seconds if seconds else None
+def _average(samples: Sequence[Sample], value: Value) -> float | None:
+    """The average of the known values, weighted by time."""
+    weighted = [
+        (sample.seconds, figure) for sample in samples if (figure := value(sample)) is not None
+    ]
+    seconds = sum(span for span, _ in weighted)
+    return sum(span * figure for span, figure in weighted) / seconds if seconds else None
 
 
-def figure(name: str, value: float | None, reason: str = "") -> Row:
-    """By its name, and where it is unknown also why."""
-    return {name: value} if value is not None else {name: None, "reason": reason or UNREAD}
+def _percent(percent: float | None, reason: str = "") -> Percent:
+    if percent is None:
+        return {"percent": None, "reason": reason or UNREAD}
+    return {"percent": percent}

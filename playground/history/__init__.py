@@ -1,4 +1,4 @@
-"""What was measured, kept: a store of runs and benches, their export and their comparison."""
+"""The history: a store of runs and benchmarks, their export, import and comparison."""
 
 from playground.history.compare import Comparison, ComparisonRow, Sharing, compare
 from playground.history.entry import BENCH, RUN, Entry, Summary

@@ -1,73 +1,54 @@
-"""What a table says of a lane: the same columns for CSV, Markdown and the terminal."""
+"""The columns of a table of records, the same for CSV, Markdown and the terminal. They derive from
+the fields of `Record`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from playground.history.entry import Entry
-from playground.runs.metrics import j_per_token
+from playground.runs.figures import Figure, columns_of
+from playground.runs.record import Failure, Record, Weights
 
-# The names of the record in design.md, after those of the entry that it is part of.
+Cell = str | int | float | None
+
+RECORD_COLUMNS = columns_of(Record)  # by field
+FIGURES = {name: column for name, column in RECORD_COLUMNS.items() if isinstance(column, Figure)}
+# A CSV file begins each row with the entry that the record is part of.
 COLUMNS = (
-    "run",
-    "made_at",
-    "kind",
-    "model",
-    "mode",
-    "contended",
-    "lane",
-    "device_used",
-    "device_name",
-    "precision",
-    "recipe",
-    "library_version",
-    "status",
-    "finish_reason",
-    "prompt_tokens",
-    "new_tokens",
-    "ttft_ms",
-    "ttft_user_ms",
-    "decode_tps",
-    "tpot_ms",
-    "itl_p50_ms",
-    "itl_p95_ms",
-    "load_s",
-    "peak_rss_mb",
-    "bandwidth_gbs",
-    "energy_j",
-    "j_per_token",
-    "idle_w",
-    "device_busy_pct",
-    "device_proof",
-    "error",
+    *("run", "made_at", "kind", "model", "mode", "contended"),
+    *(column.name or field for field, column in RECORD_COLUMNS.items()),
 )
 
 
-def rows(entry: Entry) -> list[dict[str, Any]]:
-    """One a record; what is not known is None."""
+def rows(entry: Entry) -> list[dict[str, Cell]]:
+    """One row for each record; what is unknown is None."""
     return [row(entry, record) for record in entry.records]
 
 
-def row(entry: Entry, record: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: record.get(name) for name in COLUMNS}
+def row(entry: Entry, record: Record) -> dict[str, Cell]:
     return {
-        **found,
         "run": entry.id,
         "made_at": entry.made_at,
         "kind": entry.kind,
-        "model": found["model"] or entry.model,
-        "mode": found["mode"] or entry.mode,
+        "model": record.model or entry.model,
+        "mode": record.mode or entry.mode,
         "contended": "yes" if entry.contended else "no",
-        "recipe": (record.get("weights") or {}).get("recipe"),
-        "j_per_token": energy_of_a_token(record),
-        "error": " ".join(filter(None, (record.get("error") or {}).values())) or None,
+        **{column.name or field: cell(record, field) for field, column in RECORD_COLUMNS.items()},
     }
 
 
-def energy_of_a_token(record: Mapping[str, Any]) -> float | None:
-    """Joules; as the record tells it, or worked out of those of the whole answer."""
-    found = record.get("j_per_token")
-    if found is not None:
-        return float(found)
-    return j_per_token(record.get("energy_j"), record.get("new_tokens") or 0)
+def cell(record: Record, field: str) -> Cell:
+    value = getattr(record, field)
+    if isinstance(value, Weights):
+        return value.recipe
+    if isinstance(value, Failure):
+        return value.text or None
+    if isinstance(value, str | int | float):
+        return value
+    return figure(record, field) if field in FIGURES else None
+
+
+def figure(record: Record, field: str) -> float | None:
+    """A figure of a record; energy per token also where an older version did not write it."""
+    value: float | None = (
+        record.energy_per_token if field == "j_per_token" else getattr(record, field)
+    )
+    return value

@@ -1,101 +1,131 @@
-"""One thing that was measured: a run of Compare or a bench, with its settings and gauges."""
+"""An entry of the history: a run or a benchmark with its settings and gauges."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from playground.runs.request import TOGETHER
+from playground.runs.benchmark_record import BenchmarkResult, BenchmarkSettings, Result
+from playground.runs.figures import Number, RecordModel
+from playground.runs.record import TOGETHER, Record, RunResult, RunSettings
 
 RUN, BENCH = "run", "bench"
-ROWS = {RUN: "lanes", BENCH: "results"}  # where a result keeps its records
-MAX_PROMPT_PREVIEW = 200  # characters of it in a summary
+MAX_PROMPT_PREVIEW = 200  # characters in a summary
 
 
-@dataclass(frozen=True)
-class Entry:
-    """As it was handed to the store, or was read from a file. made_at: ISO 8601, UTC."""
+class LaneSummary(RecordModel):
+    """A lane in the list; of a benchmark, at the first of its prompt lengths."""
 
-    kind: str
-    result: dict[str, Any]
-    settings: dict[str, Any] = field(default_factory=dict)
-    gauges: list[Any] = field(default_factory=list)
-    made_at: str | None = None  # None: a bare result does not tell
-    id: int | None = None  # None: it is in no store
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        """One a lane, and of a bench one a lane and prompt length."""
-        return list(self.result[ROWS[self.kind]])
-
-    @property
-    def mode(self) -> str | None:
-        return self.said("mode")
-
-    @property
-    def model(self) -> str | None:
-        return self.said("model")
-
-    @property
-    def contended(self) -> bool:
-        """Whether its lanes shared cores, memory bandwidth and power."""
-        return self.mode == TOGETHER and len({record["lane"] for record in self.records}) > 1
-
-    def said(self, name: str) -> Any:
-        """A setting, wherever this kind of result tells it; None when nobody does."""
-        inner = self.result.get("settings")
-        places = (self.result, inner, self.settings, *self.records[:1])
-        found = (place.get(name) for place in places if isinstance(place, Mapping))
-        return next((value for value in found if value is not None), None)
-
-    def summary(self) -> dict[str, Any]:
-        """What a list shows of it."""
-        prompt = self.settings.get("prompt")
-        lanes: dict[str, dict[str, Any]] = {}
-        for record in self.records:  # of a bench: the first of its lengths
-            lanes.setdefault(record["lane"], record)
-        return {
-            "prompt": prompt[:MAX_PROMPT_PREVIEW] if isinstance(prompt, str) else "",
-            "model": self.model,
-            "mode": self.mode,
-            "lanes": [
-                {
-                    "lane": lane,
-                    "status": record.get("status"),
-                    "decode_tps": record.get("decode_tps"),
-                    "prompt_tokens": record.get("prompt_tokens"),
-                }
-                for lane, record in lanes.items()
-            ],
-        }
-
-    def words(self) -> str:
-        """What a search looks through: prompts, model and lanes, in small letters."""
-        asked = [self.settings.get("prompt"), self.settings.get("system"), self.model]
-        return "\n".join(
-            [str(text) for text in asked if text] + [record["lane"] for record in self.records]
-        ).casefold()
+    lane: str
+    status: str | None = None
+    decode_tps: Number | None = None
+    prompt_tokens: int | None = None
 
 
-@dataclass(frozen=True)
-class Summary:
-    """One line of the list; lanes: {lane, status, decode_tps, prompt_tokens} each."""
+class Summary(RecordModel):
+    """One line of the list."""
 
     id: int
     kind: str
     made_at: str
-    prompt: str
-    model: str | None
-    mode: str | None
-    lanes: list[dict[str, Any]]
+    prompt: str = ""
+    model: str | None = None
+    mode: str | None = None
+    lanes: list[LaneSummary] = []
 
-    def at(self, lane: Mapping[str, Any]) -> str:
-        """Which of a benchmark's prompt lengths the lane's figure is of: " at 32"."""
-        length = lane.get("prompt_tokens")
+    def at(self, lane: LaneSummary) -> str:
+        """The prompt length of a benchmark's figure: " at 32"."""
+        length = lane.prompt_tokens
         return f" at {length:,}" if self.kind == BENCH and length else ""
 
 
-def bare(result: dict[str, Any]) -> Entry:
-    """What `ask --json` or `bench --json` printed, which tells no more than itself."""
-    return Entry(BENCH if ROWS[BENCH] in result else RUN, result)
+@dataclass(frozen=True)
+class Entry:
+    """A result with what belongs to it. made_at: ISO 8601, UTC, None where a file does not tell;
+    id: None where it is in no store; gauges: JSON objects, unchecked."""
+
+    result: Result
+    settings: RunSettings | BenchmarkSettings = field(default_factory=RunSettings)
+    gauges: Sequence[object] = field(default_factory=list)
+    made_at: str | None = None
+    id: int | None = None
+
+    @property
+    def kind(self) -> str:
+        return RUN if isinstance(self.result, RunResult) else BENCH
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """One for each lane; of a benchmark, one for each lane and prompt length."""
+        return self.result.records
+
+    @property
+    def mode(self) -> str | None:
+        mode = self.setting("mode")
+        return mode if isinstance(mode, str) else None
+
+    @property
+    def model(self) -> str | None:
+        model = self.setting("model")
+        return model if isinstance(model, str) else None
+
+    @property
+    def temperature(self) -> float | None:
+        temperature = self.setting("temperature")
+        return temperature if isinstance(temperature, int | float) else None
+
+    @property
+    def prompt(self) -> str:
+        prompt = self.setting("prompt")
+        return prompt if isinstance(prompt, str) else ""
+
+    @property
+    def contended(self) -> bool:
+        """Whether its lanes shared cores, memory bandwidth and power."""
+        return self.mode == TOGETHER and len({record.lane for record in self.records}) > 1
+
+    def setting(self, name: str) -> object:
+        """A setting from wherever this kind of result keeps it; None where it is unknown."""
+        inner = getattr(self.result, "settings", None)
+        places = (self.result, inner, self.settings, *self.records[:1])
+        values = (getattr(place, name, None) for place in places)
+        return next((value for value in values if value is not None), None)
+
+    def summary(self) -> dict[str, object]:
+        """The fields of a `Summary`, without those that the store has columns for."""
+        lanes: dict[str, Record] = {}
+        for record in self.records:
+            lanes.setdefault(record.lane, record)
+        names = ("lane", "status", "decode_tps", "prompt_tokens")
+        return {
+            "prompt": self.prompt[:MAX_PROMPT_PREVIEW],
+            "model": self.model,
+            "mode": self.mode,
+            "lanes": [{name: getattr(record, name) for name in names} for record in lanes.values()],
+        }
+
+    def search_text(self) -> str:
+        """The text that a search looks through, in lower case: prompts, model and lanes."""
+        texts = [self.prompt, self.setting("system"), self.model]
+        lanes = [record.lane for record in self.records]
+        return "\n".join([str(text) for text in texts if text] + lanes).casefold()
+
+
+def parse_entry(
+    kind: str,
+    content: Mapping[str, object],
+    made_at: str | None = None,
+    entry_id: int | None = None,
+) -> Entry:
+    """An entry from the JSON objects `settings`, `result` and `gauges`.
+
+    Raises pydantic's ValidationError where they are not those of the kind.
+    """
+    settings, result = content.get("settings"), content.get("result")
+    gauges = content.get("gauges")
+    listed = gauges if isinstance(gauges, list) else []
+    if kind == BENCH:
+        parsed = BenchmarkResult.model_validate(result)
+        return Entry(parsed, BenchmarkSettings.model_validate(settings), listed, made_at, entry_id)
+    run = RunResult.model_validate(result)
+    return Entry(run, RunSettings.model_validate(settings), listed, made_at, entry_id)

@@ -1,144 +1,117 @@
-"""Entries of JSON that somebody hands us: what is no such file gets a sentence."""
+"""Entries from JSON that somebody hands over; a file that holds none gets a sentence."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from playground.errors import BadInput
-from playground.history.entry import BENCH, ROWS, RUN, Entry, bare
+from playground.history.entry import BENCH, Entry, parse_entry
 from playground.history.export import FORMAT, VERSION
+from playground.runs.benchmark_record import parse_result
+from playground.runs.figures import RecordModel
 
-FIX = "Import what `history export --format json`, `ask --json` or `bench --json` wrote."
-NUMBERS = (
-    "prompt_tokens",
-    "new_tokens",
-    "ttft_ms",
-    "ttft_user_ms",
-    "decode_tps",
-    "tpot_ms",
-    "itl_p50_ms",
-    "itl_p95_ms",
-    "load_s",
-    "peak_rss_mb",
-    "bandwidth_gbs",
-    "energy_j",
-    "j_per_token",
-    "idle_w",
-    "device_busy_pct",
-)
-TEXTS = (
-    "model",
-    "mode",
-    "status",
-    "text",
-    "precision",
-    "device_used",
-    "device_name",
-    "library_version",
-    "finish_reason",
-    "device_proof",
-)
-MAX_MAGNITUDE = 1e300
+FIX = "Import a file written by `history export --format json`, `ask --json` or `bench --json`."
 MAX_NAME_LENGTH = 300  # characters of a lane's name
+# What pydantic expected, by the type of its error.
+EXPECTED = {
+    "missing": "is missing",
+    "bool_type": "is neither true nor false",
+    "dict_type": "is not an object",
+    "int_type": "is not a whole number",
+    "list_type": "is not a list",
+    "literal_error": "is neither “run” nor “bench”",
+    "model_type": "is not an object",
+    "number": "is not a number",
+    "string_type": "is not text",
+    "time": "is not a time such as 2026-11-20T12:34:56.789Z",
+}
+
+
+def time(text: str) -> str:
+    """The text unchanged; an error unless it has the store's form, which sorts by time as text."""
+    try:
+        if re.fullmatch(r"[-\d]{10}T[:\d]{8}\.\d{3}Z", text):
+            datetime.fromisoformat(text)
+            return text
+    except ValueError:
+        pass
+    raise PydanticCustomError("time", "Input should be a time in UTC")
+
+
+class Export(RecordModel):
+    """An entry as `history export` writes it. The result is checked by its kind."""
+
+    kind: Literal["run", "bench"]
+    made_at: Annotated[str, AfterValidator(time)] | None = None
+    settings: dict[str, object]
+    result: dict[str, object]
+    gauges: list[object]
 
 
 def import_json(text: str) -> list[Entry]:
-    """The entries of an export, or of a bare result; figures stay exactly what they are.
+    """The entries of an export, or of a bare result; figures stay exactly as they are in the file.
 
     Raises BadInput with what is wrong and where.
     """
     try:
-        found = json.loads(text, parse_constant=_no_constant)
+        content = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"This is no JSON: {error}.", FIX) from error
-    several = found if isinstance(found, list) else [found]
-    if not several:
+        raise BadInput(f"This is not JSON: {error}.", FIX) from error
+    objects = content if isinstance(content, list) else [content]
+    if not objects:
         raise BadInput("This file holds no run.", FIX)
-    return [_entry(each) for each in several]
+    return [_entry(each) for each in objects]
 
 
-def _entry(found: Any) -> Entry:
-    if not isinstance(found, dict):
-        raise _wrong("it is no object")
-    if found.get("format") != FORMAT:
-        entry = bare(found)
-    elif found.get("version") != VERSION:
-        raise BadInput("A newer version of this program wrote this file.", "Update the program.")
-    else:
-        kind, made_at = found.get("kind"), found.get("made_at")
-        if kind not in (RUN, BENCH):
-            raise _wrong("its kind is neither “run” nor “bench”")
-        settings, gauges = found.get("settings"), found.get("gauges")
-        if not isinstance(settings, dict) or not isinstance(gauges, list):
-            raise _wrong("its settings or gauges are missing")
-        if made_at is not None and not _is_time(made_at):
-            raise _wrong("its time is none")
-        entry = Entry(kind, found.get("result", {}), settings, gauges, made_at)
-    _check(entry)
+def _entry(content: object) -> Entry:
+    if not isinstance(content, Mapping):
+        raise _refusal("it is not an object")
+    try:
+        if content.get("format") != FORMAT:
+            entry = Entry(parse_result(content))
+        elif content.get("version") != VERSION:
+            raise BadInput(
+                "A newer version of this program wrote this file.", "Update the program."
+            )
+        else:
+            export = Export.model_validate(content)
+            entry = parse_entry(export.kind, content, export.made_at)
+    except ValidationError as error:
+        raise _refusal(_sentence(error.errors()[0])) from error
+    _check_lanes(entry)
     return entry
 
 
-def _check(entry: Entry) -> None:
-    """Every record must be one that the tables, the charts and the comparison can take."""
-    name = ROWS[entry.kind]
-    records = entry.result.get(name) if isinstance(entry.result, dict) else None
-    if not isinstance(records, list) or not records:
-        raise _wrong(f"it has no “{name}”")
-    for place, record in enumerate(records, 1):
-        where = f"{name}, number {place}"
-        if not isinstance(record, dict):
-            raise _wrong(f"{where}: it is no object")
-        lane = record.get("lane")
-        if not isinstance(lane, str) or not 0 < len(lane) <= MAX_NAME_LENGTH:
-            raise _wrong(f"{where}: it names no lane")
-        _check_record(record, where)
-    for text in ("prompt", "system", "model", "mode"):
-        if not isinstance(entry.settings.get(text), str | None):
-            raise _wrong(f"its {text} is no text")
-    for text in ("model", "mode"):
-        if not isinstance(entry.said(text), str | None):
-            raise _wrong(f"its {text} is no text")
+def _check_lanes(entry: Entry) -> None:
+    name = "results" if entry.kind == BENCH else "lanes"
+    if not entry.records:
+        raise _refusal(f"“{name}” is empty")
+    for place, record in enumerate(entry.records, 1):
+        if not 0 < len(record.lane) <= MAX_NAME_LENGTH:
+            raise _refusal(f"“{name}”, number {place}, “lane” is not the name of a lane")
 
 
-def _check_record(record: dict[str, Any], where: str) -> None:
-    for name in NUMBERS:
-        value = record.get(name)
-        if value is not None and not _is_number(value):
-            raise _wrong(f"{where}: “{name}” is no number")
-    for name in TEXTS:
-        if not isinstance(record.get(name), str | None):
-            raise _wrong(f"{where}: “{name}” is no text")
-    for name in ("weights", "error"):
-        if not isinstance(record.get(name), dict | None):
-            raise _wrong(f"{where}: “{name}” is no object")
-        if name == "error" and not all(isinstance(v, str) for v in (record[name] or {}).values()):
-            raise _wrong(f"{where}: “error” is no text")
-    ids = record.get("token_ids")
-    if ids is not None and not (isinstance(ids, list) and all(type(id) is int for id in ids)):
-        raise _wrong(f"{where}: “token_ids” are no whole numbers")
+def _sentence(error: ErrorDetails) -> str:
+    """Where it is and what is wrong: "“lanes”, number 2, “decode_tps” is not a number"."""
+    return f"{_place(error['loc'])} {EXPECTED.get(error['type'], 'is not what it should be')}"
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < MAX_MAGNITUDE  # NaN is not
+def _place(path: Sequence[str | int]) -> str:
+    return ", ".join(
+        f"number {part + 1}" if isinstance(part, int) else f"“{part}”" for part in path
+    )
 
 
-def _is_time(value: Any) -> bool:
-    """As the store writes it, so that times can be sorted as text."""
-    if not isinstance(value, str) or not re.fullmatch(r"[-\d]{10}T[:\d]{8}\.\d{3}Z", value):
-        return False
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number")
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
-
-
-def _wrong(what: str) -> BadInput:
-    return BadInput(f"This is no run or bench of the playground: {what}.", FIX)
+def _refusal(reason: str) -> BadInput:
+    return BadInput(f"This is not a run or benchmark of the playground: {reason}.", FIX)

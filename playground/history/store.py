@@ -15,13 +15,14 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from playground.errors import PlaygroundError
 from playground.history.damage import DAMAGED, set_aside
-from playground.history.entry import Entry, Summary
+from playground.history.entry import Entry, Summary, parse_entry
 from playground.paths import home
 
 VERSION = 1
@@ -64,69 +65,86 @@ class History:
         self.path = path or home() / "history.sqlite"
         self.notice = ""
 
-    def add(
-        self,
-        kind: str,
-        settings: dict[str, Any],
-        result: dict[str, Any],
-        gauges: list[Any],
-        made_at: str | None = None,
-    ) -> int:
-        """Keeps a run or a bench and gives its id. made_at: now, unless an import tells."""
-        entry = Entry(kind, result, settings, gauges, made_at or now())
+    def add(self, entry: Entry) -> int:
+        """Keep an entry and return its id; one without a time is given the current one."""
+        content = {
+            "settings": entry.settings.as_json(),
+            "result": entry.result.as_json(),
+            "gauges": entry.gauges,
+        }
         try:
-            whole = dump({"settings": settings, "result": result, "gauges": gauges})
-            row = (entry.made_at, kind, dump(entry.summary()), plain(entry.words()), whole)
+            row = (
+                entry.made_at or now(),
+                entry.kind,
+                dump(entry.summary()),
+                plain(entry.search_text()),
+                dump(content),
+            )
         except (TypeError, ValueError, RecursionError) as error:
             raise PlaygroundError(
                 f"The history cannot keep this run: {error}.", "Please report this."
             ) from error
 
         def insert(connection: sqlite3.Connection) -> int:
-            found = connection.execute(
+            cursor = connection.execute(
                 "INSERT INTO entries (made_at, kind, summary, words, whole) VALUES (?, ?, ?, ?, ?)",
                 row,
             )
-            return int(found.lastrowid or 0)
+            return int(cursor.lastrowid or 0)
 
         return self._do(insert)
 
     def find(
         self, text: str = "", limit: int = 50, offset: int = 0, kind: str | None = None
     ) -> list[Summary]:
-        """Newest first; text: what prompt, model or a lane's name has in it, in any case."""
+        """The newest entries first. text: part of the prompt, the model or a lane's name, in any
+        case."""
         query = (
             "SELECT id, kind, made_at, summary FROM entries "
             "WHERE (? = '' OR instr(words, ?) > 0) AND (? IS NULL OR kind = ?) "
             "ORDER BY made_at DESC, id DESC LIMIT ? OFFSET ?"
         )
-        sought = plain(text.casefold().strip())
-        values = (sought, sought, kind, kind, min(limit, MAX_ID), min(offset, MAX_ID))
+        pattern = plain(text.casefold().strip())
+        values = (pattern, pattern, kind, kind, min(limit, MAX_ID), min(offset, MAX_ID))
         rows = self._do(lambda connection: connection.execute(query, values).fetchall())
-        return [Summary(id, kind, at, **json.loads(rest)) for id, kind, at, rest in rows]
+        return [
+            Summary.model_validate(
+                {"id": row_id, "kind": row_kind, "made_at": made_at, **json.loads(summary)}
+            )
+            for row_id, row_kind, made_at, summary in rows
+        ]
 
     def count(self) -> int:
-        """How many it keeps."""
+        """The number of entries."""
         query = "SELECT count(*) FROM entries"
         return int(self._do(lambda connection: connection.execute(query).fetchone()[0]))
 
-    def get(self, id: int) -> Entry | None:
-        """The whole of it, or None when it is not there."""
-        if not in_range(id):
+    def get(self, entry_id: int) -> Entry | None:
+        """The whole entry; None where there is none with this id."""
+        if not in_range(entry_id):
             return None
         query = "SELECT kind, made_at, whole FROM entries WHERE id = ?"
-        row = self._do(lambda connection: connection.execute(query, (id,)).fetchone())
+        row = self._do(lambda connection: connection.execute(query, (entry_id,)).fetchone())
         if row is None:
             return None
-        kind, made_at, whole = row
-        return Entry(kind, made_at=made_at, id=id, **json.loads(whole))
+        kind, made_at, content = row
+        try:
+            return parse_entry(kind, json.loads(content), made_at, entry_id)
+        except ValidationError as error:
+            log.warning("History entry %s: %s", entry_id, error)
+            raise PlaygroundError(
+                f"Entry {entry_id} of the history holds values that this version can't read.",
+                "Delete it; details are in the log.",
+            ) from error
 
-    def delete(self, id: int) -> bool:
-        """Whether it was there."""
-        return in_range(id) and self._delete("DELETE FROM entries WHERE id = ?", (id,)) > 0
+    def delete(self, entry_id: int) -> bool:
+        """Delete an entry; whether there was one with this id."""
+        return (
+            in_range(entry_id) and self._delete("DELETE FROM entries WHERE id = ?", (entry_id,)) > 0
+        )
 
     def delete_all(self) -> int:
-        """How many there were."""
+        """Delete all entries; their number."""
         return self._delete("DELETE FROM entries", ())
 
     def _delete(self, statement: str, values: tuple[int, ...]) -> int:
@@ -215,12 +233,12 @@ def primary(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def in_range(id: int) -> bool:
+def in_range(entry_id: int) -> bool:
     """Whether SQLite can hold such a number at all."""
-    return 0 < id <= MAX_ID
+    return 0 < entry_id <= MAX_ID
 
 
-def dump(value: Any) -> str:
+def dump(value: object) -> str:
     """JSON; in ASCII, since SQLite takes neither a NUL nor half a surrogate pair."""
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 

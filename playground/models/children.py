@@ -105,12 +105,13 @@ def _read(
 ) -> None:
     """Empties the child's pipe, whatever happens to the log: a full pipe would block the child."""
     assert process.stdout is not None
-    for line in process.stdout:
-        kept.append(line.rstrip())
-        lines.put(line)
-        with suppress(OSError, ValueError):  # the disk is full; the log was closed
-            log.write(line)
-            log.flush()
+    with process.stdout as output:
+        for line in output:
+            kept.append(line.rstrip())
+            lines.put(line)
+            with suppress(OSError, ValueError):  # the disk is full; the log was closed
+                log.write(line)
+                log.flush()
 
 
 def _start(

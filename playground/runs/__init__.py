@@ -1,0 +1,1 @@
+"""A run: what is asked, one lane's part in it, its figures and its record."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from playground.runs.record import Record
 
 FIRST = 64  # tokens that are counted one by one
 MAX_WORDS = 4_000  # and spaces, that are compared one by one; more would take seconds
@@ -39,7 +40,7 @@ class Agreement:
 
 
 def agreement(
-    records: Sequence[Mapping[str, Any]], temperature: float | None, first: int = FIRST
+    records: Sequence[Record], temperature: float | None, first: int = FIRST
 ) -> list[Agreement] | None:
     """Each lane but the reference; None when there is nothing that can be compared.
 
@@ -52,25 +53,22 @@ def agreement(
     return [_against(reference, record, first) for record in others] or None
 
 
-def reference_of(
-    records: Sequence[Mapping[str, Any]], temperature: float | None
-) -> Mapping[str, Any] | None:
+def reference_of(records: Sequence[Record], temperature: float | None) -> Record | None:
     """The record of the highest precision, the first of several; None unless greedy."""
     known = [record for record in records if _can_be_compared(record)]
     if temperature != 0 or not known:
         return None
-    return min(known, key=lambda record: RANKS[record["precision"]])
+    return min(known, key=lambda record: RANKS[record.precision or ""])
 
 
-def comparable(
-    records: Sequence[Mapping[str, Any]], reference: Mapping[str, Any]
-) -> list[Mapping[str, Any]]:
+def comparable(records: Sequence[Record], reference: Record) -> list[Record]:
     """Those that answered the same prompt ids with the same tokenizer as the reference."""
     same = ("model", "prompt_tokens")
     return [
         record
         for record in records
-        if _can_be_compared(record) and all(record[name] == reference[name] for name in same)
+        if _can_be_compared(record)
+        and all(getattr(record, name) == getattr(reference, name) for name in same)
     ]
 
 
@@ -94,11 +92,11 @@ def _pieces(gone: list[str], new: list[str]) -> list[Piece]:
     return [(op, "".join(words)) for op, words in ((DELETE, gone), (INSERT, new)) if words]
 
 
-def _against(reference: Mapping[str, Any], record: Mapping[str, Any], first: int) -> Agreement:
-    same = [a == b for a, b in zip(reference["token_ids"], record["token_ids"], strict=False)]
+def _against(reference: Record, record: Record, first: int) -> Agreement:
+    same = [a == b for a, b in zip(reference.token_ids, record.token_ids, strict=False)]
     return Agreement(
-        lane=record["lane"],
-        reference=reference["lane"],
+        lane=record.lane,
+        reference=reference.lane,
         compared=len(same),
         leaves_at=same.index(False) if False in same else None,
         agreeing=sum(same[:first]),
@@ -106,11 +104,11 @@ def _against(reference: Mapping[str, Any], record: Mapping[str, Any], first: int
     )
 
 
-def _can_be_compared(record: Mapping[str, Any]) -> bool:
+def _can_be_compared(record: Record) -> bool:
     return bool(
-        record.get("precision") in RANKS
-        and record.get("model") not in (None, "none")
-        and record.get("prompt_tokens")
-        and record.get("token_ids")
-        and record.get("status") in ("ok", "stopped")
+        record.precision in RANKS
+        and record.model not in (None, "none")
+        and record.prompt_tokens
+        and record.token_ids
+        and record.status in ("ok", "stopped")
     )

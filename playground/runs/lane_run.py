@@ -5,21 +5,51 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from backends.base import Options
 from playground.errors import PlaygroundError, PreparationError, Unavailable
 from playground.gauges import aggregate
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import gauge_key
 from playground.lanes.memory import on_a_card
 from playground.prompt import Tokenizer
 from playground.runs import metrics
-from playground.runs.request import IN_TURN, TOGETHER, Request
+from playground.runs.record import IN_TURN, TOGETHER, Failure, Record, Weights
+from playground.runs.request import Request
 
 FINAL = ("ok", "error", "unavailable", "stopped")
 LOOK_AT_MEMORY_S = 0.25
+
+
+@dataclass(frozen=True)
+class LaneView:
+    """What a column shows of a run. tps: live while it answers; proof: which device did the work,
+    as the gauges read it."""
+
+    status: str
+    finish_reason: str | None
+    text: str
+    tps: float | None
+    ttft_ms: float | None
+    new_tokens: int
+    error: PlaygroundError | None
+    proof: str
+    energy_j: float | None
+    j_per_token: float | None
+    idle_w: float | None
+
+    @property
+    def device_proof(self) -> str:
+        """The device that did the work, and its energy: "NPU 93 % busy during this answer ·
+        0.42 J/token (12.3 J, idle 4.1 W)"."""
+        parts = [self.proof] if self.proof else []
+        if self.j_per_token is not None:
+            idle = "" if self.idle_w is None else f", idle {self.idle_w:.1f} W"
+            parts.append(f"{self.j_per_token:.2f} J/token ({self.energy_j:.1f} J{idle})")
+        return " · ".join(parts)
 
 
 class LaneRun:
@@ -148,69 +178,72 @@ class LaneRun:
         """It was stopped before it could begin."""
         self.finish_reason = self.status = "stopped"
 
-    def view(self) -> dict[str, Any]:
+    def view(self) -> LaneView:
         """What a column shows now: the live rate while running, the formula's when ended."""
         with self._lock:
             text, times = self._text, list(self._times)
         running = self.status == "running"
         now = time.perf_counter_ns()
-        return {
-            "status": self.status,
-            "finish_reason": self.finish_reason,
-            "text": text,
-            "tps": metrics.live_tps(times, now) if running else metrics.decode_tps(times),
-            "ttft_ms": metrics.ttft_ms(self.t_in, times),
-            "new_tokens": len(times),
-            "rss_mb": self._peak_rss_mb,
-            "error": self.error,
-            "proof": self._proof.text,
-            "energy_j": self._energy_j,
-            "j_per_token": metrics.j_per_token(self._energy_j, len(times)),
-            "idle_w": self._idle_w,
-        }
+        return LaneView(
+            status=self.status,
+            finish_reason=self.finish_reason,
+            text=text,
+            tps=metrics.live_tps(times, now) if running else metrics.decode_tps(times),
+            ttft_ms=metrics.ttft_ms(self.t_in, times),
+            new_tokens=len(times),
+            error=self.error,
+            proof=self._proof.text,
+            energy_j=self._energy_j,
+            j_per_token=metrics.j_per_token(self._energy_j, len(times)),
+            idle_w=self._idle_w,
+        )
 
-    def record(self) -> dict[str, Any]:
-        """The lane's record of design.md; unknown figures are None."""
+    def record(self) -> Record:
+        """The lane's record of docs/design.md; unknown figures are None."""
         lane, loaded = self.lane, self._loaded
         with self._lock:
             text, ids, times = self._text, list(self._ids), list(self._times)
-        figures = metrics.figures(self.t0, self.t_in, times)
+        timings = metrics.timings(self.t0, self.t_in, times)
+        weights = Weights.model_validate(self._weights)
         model = self._request.model
-        return {
-            "lane": lane.name,
-            "backend": lane.backend,
-            "device": lane.device,
-            "device_used": loaded.get("device_used"),
-            "device_name": loaded.get("device_name"),
-            "precision": lane.precision,
-            "weights": self._weights,
-            "library_version": loaded.get("library_version"),
-            "threads": loaded.get("threads"),
-            "capacity": loaded.get("capacity"),
-            "model": model if lane.needs_model else "none",
-            "mode": self._request.mode,
-            "warm": loaded.get("warm"),
-            "status": self.status,
-            "text": text,
-            "token_ids": ids,
-            "finish_reason": self.finish_reason,
-            "prompt_tokens": len(self.prompt) or None,
-            "new_tokens": len(ids),
-            "load_s": loaded.get("load_s"),
-            **figures,
-            "peak_rss_mb": self._peak_rss_mb,
-            "bandwidth_gbs": metrics.bandwidth_gbs(
-                self._weights.get("read_bytes"), figures["decode_tps"]
-            ),
-            "energy_j": self._energy_j,
-            "j_per_token": metrics.j_per_token(self._energy_j, len(ids)),
-            "idle_w": self._idle_w,
-            "device_busy_pct": self._proof.percent,
-            "device_proof": self._proof.text,
-            "started_ns": self.t_in,
-            "ended_ns": self.ended,
-            "error": self.error.as_dict() if self.error else None,
-        }
+        return Record(
+            lane=lane.name,
+            backend=lane.backend,
+            device=lane.device,
+            device_used=loaded.get("device_used"),
+            device_name=loaded.get("device_name"),
+            precision=lane.precision,
+            weights=weights,
+            library_version=loaded.get("library_version"),
+            threads=loaded.get("threads"),
+            capacity=loaded.get("capacity"),
+            model=model if lane.needs_model else "none",
+            mode=self._request.mode,
+            warm=loaded.get("warm"),
+            status=self.status,
+            text=text,
+            token_ids=ids,
+            finish_reason=self.finish_reason,
+            prompt_tokens=len(self.prompt) or None,
+            new_tokens=len(ids),
+            load_s=loaded.get("load_s"),
+            ttft_ms=timings.ttft_ms,
+            ttft_user_ms=timings.ttft_user_ms,
+            decode_tps=timings.decode_tps,
+            tpot_ms=timings.tpot_ms,
+            itl_p50_ms=timings.itl_p50_ms,
+            itl_p95_ms=timings.itl_p95_ms,
+            peak_rss_mb=self._peak_rss_mb,
+            bandwidth_gbs=metrics.bandwidth_gbs(weights.read_bytes, timings.decode_tps),
+            energy_j=self._energy_j,
+            j_per_token=metrics.j_per_token(self._energy_j, len(ids)),
+            idle_w=self._idle_w,
+            device_busy_pct=self._proof.percent,
+            device_proof=self._proof.text,
+            started_ns=self.t_in,
+            ended_ns=self.ended,
+            error=Failure(**self.error.as_dict()) if self.error else None,
+        )
 
     def _add(self, ids: list[int], times: list[int], text: str) -> None:
         with self._lock:

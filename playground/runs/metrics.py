@@ -10,28 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import quantiles
 
+from playground.runs.figures import Timings
+
 MS = 1e6
 S = 1e9
 LIVE_WINDOW_NS = 1_000_000_000
 # Ids arrive in batches of 30 ms: a last token younger than this does not mean a pause.
 FRESH_NS = 200_000_000
 
-FIGURES = ("ttft_ms", "ttft_user_ms", "decode_tps", "tpot_ms", "itl_p50_ms", "itl_p95_ms")
 
-
-def figures(t0: int | None, t_in: int | None, times: Sequence[int]) -> dict[str, float | None]:
+def timings(t0: int | None, t_in: int | None, times: Sequence[int]) -> Timings:
     """The figures of one answer.
 
     t0: when the prompt was submitted; t_in: when the worker had the ids; times: of each token.
     """
-    found: dict[str, float | None] = dict.fromkeys(FIGURES)
-    found["ttft_ms"], found["ttft_user_ms"] = ttft_ms(t_in, times), ttft_ms(t0, times)
     tps = decode_tps(times)
-    if tps is not None:
-        found["decode_tps"] = tps
-        found["tpot_ms"] = 1000 / tps
-        found["itl_p50_ms"], found["itl_p95_ms"] = itl_percentiles(times)
-    return found
+    p50, p95 = itl_percentiles(times) if tps is not None else (None, None)
+    return Timings(
+        ttft_ms=ttft_ms(t_in, times),
+        ttft_user_ms=ttft_ms(t0, times),
+        decode_tps=tps,
+        tpot_ms=None if tps is None else 1000 / tps,
+        itl_p50_ms=p50,
+        itl_p95_ms=p95,
+    )
 
 
 def ttft_ms(begin: int | None, times: Sequence[int]) -> float | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from playground import models
 from playground.errors import BadInput
 from playground.lanes.lane import Lane
+from playground.runs.record import IN_TURN, TOGETHER, RunSettings
 
-TOGETHER, IN_TURN = "together", "in-turn"
 MAX_NEW_TOKENS = 32_768
 MAX_CHARACTERS = 1_000_000
 
@@ -44,12 +43,20 @@ class Request:
                 f"max_new_tokens cannot be {tokens}.",
                 f"Give a whole number from 1 to {MAX_NEW_TOKENS:,}.",
             )
-        if not isinstance(self.temperature, int | float) or not 0 <= self.temperature <= 2:
+        if type(self.temperature) not in (int, float) or not 0 <= self.temperature <= 2:
             raise BadInput(
                 f"The temperature cannot be {self.temperature}.",
                 "Give a number from 0 (greedy) to 2.",
             )
 
-    def settings(self) -> dict[str, Any]:
-        """All that is needed to ask the same again, as JSON."""
-        return {**vars(self), "lanes": [lane.name for lane in self.lanes]}
+    def settings(self) -> RunSettings:
+        return RunSettings(
+            prompt=self.prompt,
+            lanes=[lane.name for lane in self.lanes],
+            mode=self.mode,
+            max_new_tokens=self.max_new_tokens,
+            temperature=self.temperature,
+            system=self.system,
+            model=self.model,
+            ignore_eos=self.ignore_eos,
+        )

@@ -1,7 +1,7 @@
-"""Where the environment of Intel's NPU Acceleration Library lies, and whether it is there.
+"""The virtual environment of Intel's NPU Acceleration Library: its path, and whether it is ready.
 
-The library is archived and wants older packages than everything else, so that its lanes' workers
-run on a Python of their own. Standard library only: `setup/npu.py` makes it and imports this.
+The library is archived and needs older packages than everything else; its lanes' workers therefore
+run on a Python of their own. Standard library only: `setup/npu.py`, which creates it, imports this.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ FIX = "Set it up with: python run.py setup npu"
 
 
 def python() -> Path:
-    """Its Python, there or not."""
+    """The environment's Python; it may not exist."""
     return ROOT / NAME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def stamp() -> Path:
-    """The file that says what the environment was made from; written when all is done."""
+    """The file that holds the fingerprint of a complete environment."""
     return ROOT / NAME / f"{REQUIREMENTS}.installed"
 
 
 def fingerprint() -> str:
-    """Changes when what is to be installed, or the way it is built, changes."""
+    """A hash of what is to be installed and of how it is built."""
     digest = hashlib.sha256()
     for name in (REQUIREMENTS, "setup/npu.py"):
         digest.update((ROOT / name).read_bytes().replace(b"\r\n", b"\n"))
@@ -36,7 +36,7 @@ def fingerprint() -> str:
 
 
 def ready() -> bool:
-    """Whether it is complete and as this version of the project wants it."""
+    """Whether it is complete and up to date with this version of the project."""
     try:
         return python().exists() and stamp().read_text(encoding="ascii") == fingerprint()
     except (OSError, ValueError):

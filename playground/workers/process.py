@@ -1,31 +1,31 @@
-"""Parent side of a worker: start, ask, stop, close. A dead one is started again by the next ask."""
+"""The parent's side of a worker: start, ask, stop, close. Loading starts a dead worker again."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
-import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Literal, cast
 
 import psutil
 
 from playground.errors import WorkerDied, WorkerError
-from playground.paths import ROOT
-from playground.workers.liveness import SignsOfLife, exit_text, kill_tree
+from playground.workers import subprocesses
+from playground.workers.events import ErrorEvent, Event
+from playground.workers.liveness import SignsOfLife, exit_text
 
 ENDS = ("loaded", "end", "error")
-STOP_S = 2.0  # a stop unanswered for this long ends the worker
-TOKEN_PATIENCE_S = 30.0  # without a token, an event or CPU time between two tokens
-START_PATIENCE_S = 180.0  # the same while starting, loading or in prefill: a device may be silent
-LOOK_S = 0.25
+STOP_S = 2.0  # a worker that does not obey a stop for this long is killed
+TOKEN_PATIENCE_S = 30.0  # the longest silence between two tokens: no event and no CPU time
+START_PATIENCE_S = 180.0  # the same while starting, loading or in prefill, when a device may work
+CHECK_EVERY_S = 0.25
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 class Worker:
     """One child process and the requests to it, one at a time.
 
-    target: "module:Class" of the backend; log_file: where its stderr goes, truncated at each start;
-    environment: beside the parent's own.
+    target: "module:Class" of the backend. log_file: receives its stderr, truncated at each start.
+    environment: variables in addition to those of every child.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Worker:
     ) -> None:
         self.target = target
         self.log_file = log_file
-        self.pid: int | None = None  # as the worker tells it: on Windows not the launcher's
-        self.starts = 0  # how often a process was started: a changed number means nothing is loaded
+        self.pid: int | None = None  # from the worker itself: on Windows not the launcher's
+        self.starts = 0  # processes started so far: if it has changed, no model is loaded
         self._python = python
         self._environment = dict(environment or {})
         self._token_patience_s = token_patience_s
         self._start_patience_s = start_patience_s
         self._popen: subprocess.Popen[bytes] | None = None
-        self._events: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._events: SimpleQueue[Event] = SimpleQueue()
         self._last_id = 0
         self._current = 0
         self._stop_at: float | None = None
@@ -67,11 +67,11 @@ class Worker:
     def alive(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
-    def ask(self, do: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-        """Send one request, yield its events up to and with "loaded", "end" or a stop's end.
+    def ask(self, do: Literal["load", "generate"], **arguments: Any) -> Generator[Event]:
+        """Send one request and yield its events; the last one is "loaded" or "end".
 
-        Raises WorkerError when the backend reports an error, WorkerDied when the process ends or
-        gives no sign of life. Closing the generator early stops the request first.
+        Raises WorkerError if the backend reports an error, WorkerDied if the process ends or gives
+        no sign of life. Closing the generator early stops the request first.
         """
         with self._one_request:
             if do == "load":
@@ -96,7 +96,7 @@ class Worker:
                 self._current = 0
 
     def stop(self) -> None:
-        """Stop the request in flight, if there is one; another thread may call this."""
+        """Stop the current request, if any; may be called from another thread."""
         current = self._current
         if current and self._stop_at is None:
             self._stop_at = time.monotonic()
@@ -104,28 +104,23 @@ class Worker:
                 self._write({"id": current, "do": "stop"})
 
     def close(self) -> None:
-        """End the process: its stdin is closed, then, if need be, it is killed."""
+        """Ask the process to end by closing its stdin, and kill it if it does not."""
         popen, self._popen, self.pid = self._popen, None, None
         if popen is None:
             return
         with contextlib.suppress(OSError):
             assert popen.stdin is not None
             popen.stdin.close()
-        try:
-            popen.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            kill_tree(popen.pid)
-            popen.wait()
+        subprocesses.end(popen, STOP_S)
 
     def kill(self) -> None:
-        """End the process and its children at once."""
+        """Kill the process and its children at once."""
         if self._popen is not None:
-            kill_tree(self._popen.pid)
-            self._popen.wait()
+            subprocesses.end(self._popen)
 
     def rss_mb(self) -> float | None:
-        """Resident memory of the worker in MB; None when it does not run. Cheap: it is asked
-        while engines are being measured, and looking for children reads all of /proc."""
+        """Resident memory of the worker in MB; None if it does not run. Without its children: to
+        find them reads all of /proc, and this is called while engines are being measured."""
         if not self.alive or self.pid is None:
             return None
         with contextlib.suppress(psutil.Error):
@@ -152,27 +147,27 @@ class Worker:
     def _spawn(self) -> subprocess.Popen[bytes]:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("wb") as stderr:
-            return subprocess.Popen(
+            return subprocesses.start(
                 [self._python, "-X", "utf8", "-m", "playground.workers.worker", self.target],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=child_environment() | self._environment,
+                environ=subprocesses.environment() | self._environment,
                 cwd=self.log_file.parent,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows only
+                stdin=subprocess.PIPE,
+                stderr=stderr,
             )
 
-    def _read(self, popen: subprocess.Popen[bytes], events: SimpleQueue[dict[str, Any]]) -> None:
-        """Pass on lines as events; the last one says that the process is gone."""
-        assert popen.stdout is not None
-        with contextlib.suppress(ValueError):  # a line cut off by a kill is the last one
-            for line in popen.stdout:
-                event = json.loads(line)
+    def _read(self, popen: subprocess.Popen[bytes], events: SimpleQueue[Event]) -> None:
+        """Pass the events on; the last one is "gone"."""
+        assert popen.stdin is not None and popen.stdout is not None
+        with popen.stdout as lines:
+            for message in filter(None, map(subprocesses.json_object, lines)):
+                event = cast(Event, message)
                 if event["event"] == "hello":
                     self.pid = event["pid"]
                 else:
                     events.put(event)
         events.put({"id": 0, "event": "gone"})
+        with self._writing, contextlib.suppress(OSError):
+            popen.stdin.close()
 
     def _write(self, message: dict[str, Any]) -> None:
         popen = self._popen
@@ -182,22 +177,22 @@ class Worker:
             with self._writing:
                 popen.stdin.write(json.dumps(message).encode("ascii") + b"\n")
                 popen.stdin.flush()
-        except (OSError, ValueError) as error:  # ValueError: closed meanwhile
+        except (OSError, ValueError) as error:  # ValueError: another thread has closed it
             raise self._died() from error
 
-    def _replies(self) -> Iterator[dict[str, Any]]:
-        """Events of the current request; watches over the process between them."""
+    def _replies(self) -> Generator[Event]:
+        """Events of the current request; kills the process if it hangs."""
         life = SignsOfLife(self._start_patience_s)
         while True:
             try:
-                event = self._events.get(timeout=LOOK_S)
+                event = self._events.get(timeout=CHECK_EVERY_S)
             except Empty:
                 if self._stop_at is not None and time.monotonic() - self._stop_at > STOP_S:
-                    log.warning("%s did not stop within %s s and was ended", self.target, STOP_S)
+                    log.warning("%s did not stop within %s s and was killed", self.target, STOP_S)
                     self.kill()
                     yield {"id": self._current, "event": "end", "reason": "stopped"}
                     return
-                life.look(self.pid)
+                life.check_cpu(self.pid)
                 if life.silent_for_s() > life.patience_s:
                     self.kill()
                     raise self._silent(life.patience_s) from None
@@ -206,20 +201,20 @@ class Worker:
                 raise self._died()
             if event["id"] != self._current:
                 continue
-            life.seen()
+            life.record()
             if event["event"] == "tokens":
                 life.patience_s = self._token_patience_s
             yield event
             if event["event"] in ENDS:
                 return
 
-    def _as_error(self, event: dict[str, Any]) -> WorkerError:
-        if event["for_person"]:
+    def _as_error(self, event: ErrorEvent) -> WorkerError:
+        if event["error"] == "backend":
             return WorkerError(event["message"], event["fix"])
         first_line = event["message"].strip().splitlines()[0][:160]
         return WorkerError(
             f"The engine reported an error: {first_line}",
-            f"Run it again; if it comes back, the details are in {self.log_file}.",
+            f"Run it again; if it fails again, see {self.log_file} for details.",
         )
 
     def _died(self) -> WorkerDied:
@@ -229,27 +224,11 @@ class Worker:
                 code = self._popen.wait(STOP_S)
         return WorkerDied(
             f"The engine's process ended unexpectedly ({exit_text(code)}).",
-            f"Run it again: it starts anew by itself. Details are in {self.log_file}.",
+            f"Run it again: it restarts by itself. Details are in {self.log_file}.",
         )
 
     def _silent(self, patience_s: float) -> WorkerDied:
         return WorkerDied(
-            f"The engine gave no sign of life for {patience_s:g} s and was ended.",
-            f"Run it again: it starts anew by itself. Details are in {self.log_file}.",
+            f"The engine gave no sign of life for {patience_s:g} s and was stopped.",
+            f"Run it again: it restarts by itself. Details are in {self.log_file}.",
         )
-
-
-def child_environment() -> dict[str, str]:
-    """Our own environment, with the project importable, UTF-8, no hub and no telemetry."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {
-        **os.environ,
-        "PYTHONPATH": path,
-        "PYTHONUTF8": "1",
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1",
-        "ORT_DISABLE_TELEMETRY": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }

@@ -1,13 +1,13 @@
-"""Child side of a lane: `python -m playground.workers.worker module:Class`.
+"""The child's side of a worker: `python -m playground.workers.worker module:Class`.
 
-JSON lines on pipes, request ids, one backend. Imports only the standard library and its backend,
-since it may run on another Python than the parent (the NPU library needs its own).
+It holds one backend; requests and events (events.py) are JSON lines on pipes. It imports only the
+standard library and `backends`, since it may run on another Python: the NPU library needs its own.
 
     → {"id":1,"do":"load",…}        ← {"id":1,"event":"loaded",…}
     → {"id":2,"do":"generate",…}    ← {"id":2,"event":"begun","t_ns":…}
                                     ← {"id":2,"event":"tokens","ids":[…],"t_ns":[…]}
     → {"id":2,"do":"stop"}          ← {"id":2,"event":"end","reason":"stop|length|context|stopped"}
-    stdin closed: quit              ← {"id":2,"event":"error","message":…,"fix":…,"for_person":…}
+    stdin closed: quit              ← {"id":2,"event":"error","error":code,"message":…,"fix":…}
 """
 
 from __future__ import annotations
@@ -20,27 +20,37 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO
 
-from backends.base import Backend, BackendError, Options
+from backends.base import Adapter, Backend, BackendError, Options
+from playground.workers.events import ErrorCode, ErrorEvent, Event, FinishReason, TokensEvent
 
 BATCH_S = 0.03
 WARM_UP_TOKENS = 16
-# Nothing here looks at pictures, and a torchvision that does not match torch (the index's CUDA
-# build beside a CPU build of torch) breaks the import of optimum.intel. OpenVINO's telemetry has
-# no switch; its users do without the package.
-UNWANTED = ("torchvision", "openvino_telemetry")
+# No engine here needs images, and a torchvision that does not match torch (the index's CUDA build
+# beside a CPU build of torch) breaks the import of optimum.intel. OpenVINO's telemetry has no
+# switch; OpenVINO works without the package.
+BLOCKED = ("torchvision", "openvino_telemetry")
+
+Item = Event | tuple[int, int, int]  # an event, or a token: request, token id, time in ns
 
 
-def take_wires() -> tuple[BinaryIO, BinaryIO]:
-    """Keep the pipes of fds 0 and 1 for ourselves and give the SDKs others.
+def block_packages() -> None:
+    """Make the import of packages that nobody needs fail, at no cost."""
+    for package in BLOCKED:
+        sys.modules[package] = None  # type: ignore[assignment]
 
-    Their prints, Python's or native, then go to stderr and never reach the wire; and on Windows no
-    import can hang on a stdin that one of our threads is reading (numpy #24290, cpython #78961).
+
+def take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the pipes of file descriptors 0 and 1 for ourselves and give the SDKs others.
+
+    What an SDK prints, in Python or natively, then goes to stderr and never among the events; and
+    on Windows no import can hang on a stdin that a thread is reading (numpy #24290,
+    cpython #78961).
     """
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
@@ -51,19 +61,19 @@ def take_wires() -> tuple[BinaryIO, BinaryIO]:
 
 
 class Sender:
-    """Sends events from a thread of its own, so that stamping a token never waits for the pipe.
+    """Sends events from a thread of its own: taking a token's time must never wait for the pipe.
 
-    The first token goes at once, the following ones in batches of 30 ms, anything else at once.
+    The first token is sent at once, the following ones in batches of 30 ms, any event at once.
     """
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
-        self._items: SimpleQueue[dict[str, Any] | tuple[int, int, int]] = SimpleQueue()
+        self._items: SimpleQueue[Item] = SimpleQueue()
         self._hurry = threading.Event()
-        threading.Thread(target=self._write, name="wire", daemon=True).start()
+        threading.Thread(target=self._write, name="events", daemon=True).start()
 
-    def event(self, request: int, event: str, **fields: Any) -> None:
-        self._items.put({"id": request, "event": event, **fields})
+    def event(self, event: Event) -> None:
+        self._items.put(event)
         self._hurry.set()
 
     def token(self, request: int, token: int, t_ns: int) -> None:
@@ -82,7 +92,7 @@ class Sender:
                 self._hurry.wait(BATCH_S)
             self._hurry.clear()
 
-    def _waiting(self) -> Iterator[dict[str, Any] | tuple[int, int, int]]:
+    def _waiting(self) -> Iterator[Item]:
         try:
             while True:
                 yield self._items.get_nowait()
@@ -90,9 +100,9 @@ class Sender:
             return
 
 
-def as_events(items: list[dict[str, Any] | tuple[int, int, int]]) -> Iterator[dict[str, Any]]:
-    """Gather neighbouring tokens of one request into one event."""
-    batch: dict[str, Any] | None = None
+def as_events(items: Sequence[Item]) -> Iterator[Event]:
+    """Combine consecutive tokens of one request into one event."""
+    batch: TokensEvent | None = None
     for item in items:
         if isinstance(item, tuple):
             request, token, t_ns = item
@@ -111,6 +121,14 @@ def as_events(items: list[dict[str, Any] | tuple[int, int, int]]) -> Iterator[di
         yield batch
 
 
+def error_event(request: int, error: Exception) -> ErrorEvent:
+    message, fix = str(error) or type(error).__name__, ""
+    code: ErrorCode = "exception"
+    if isinstance(error, BackendError):
+        code, fix = "backend", error.fix
+    return {"id": request, "event": "error", "error": code, "message": message, "fix": fix}
+
+
 class RequestLoop:
     """One backend and the requests to it, one after another."""
 
@@ -118,14 +136,14 @@ class RequestLoop:
         self._backend = backend
         self._requests = requests
         self._send = sender
-        self._inbox: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._requested: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._stopped: set[int] = set()
 
     def serve(self) -> None:
         """Answer requests until stdin is closed."""
         threading.Thread(target=self._read, name="requests", daemon=True).start()
         while True:
-            message = self._inbox.get()
+            message = self._requested.get()
             request = message["id"]
             try:
                 if message["do"] == "load":
@@ -134,15 +152,7 @@ class RequestLoop:
                     self._generate(message)
             except Exception as error:
                 traceback.print_exc()
-                known = isinstance(error, BackendError)
-                text = str(error) or type(error).__name__
-                self._send.event(
-                    request,
-                    "error",
-                    message=text,
-                    fix=getattr(error, "fix", ""),
-                    for_person=known,
-                )
+                self._send.event(error_event(request, error))
             self._stopped.discard(request)
 
     def _read(self) -> None:
@@ -151,11 +161,14 @@ class RequestLoop:
             if message["do"] == "stop":
                 self._stopped.add(message["id"])
             else:
-                self._inbox.put(message)
-        os._exit(0)  # stdin closed: the parent wants an end, or is gone
+                self._requested.put(message)
+        os._exit(0)  # stdin closed: the parent wants us to end, or is gone
 
     def _load(self, message: dict[str, Any]) -> None:
-        """Load, then make one discarded run with ids unrelated to any prompt."""
+        """Load, then generate once from ids unrelated to any prompt and discard the answer."""
+        self._backend.adapters = tuple(
+            Adapter(**adapter) for adapter in message.get("adapters", ())
+        )
         start = time.perf_counter()
         loaded = self._backend.load(
             Path(message["model"]), message["device"], message["precision"], message["capacity"]
@@ -164,15 +177,17 @@ class RequestLoop:
         warm_up = Options(max_new_tokens=WARM_UP_TOKENS, ignore_eos=True)
         for _ in self._backend.generate(message["warm_up"], warm_up):
             pass
-        self._send.event(message["id"], "loaded", load_s=load_s, warm=True, **asdict(loaded))
+        event: Any = {"id": message["id"], "event": "loaded", "load_s": load_s, "warm": True}
+        self._send.event(event | asdict(loaded))
 
     def _generate(self, message: dict[str, Any]) -> None:
         request, prompt = message["id"], message["prompt"]
         options = Options(**message["options"])
         stop_ids = frozenset() if options.ignore_eos else frozenset(options.stop_ids)
         clock, token_out, stopped = time.perf_counter_ns, self._send.token, self._stopped
-        count, reason = 0, "context"
-        self._send.event(request, "begun", t_ns=clock())
+        count = 0
+        reason: FinishReason = "context"
+        self._send.event({"id": request, "event": "begun", "t_ns": clock()})
         steps = self._backend.generate(prompt, options)
         try:
             for token in steps:
@@ -188,18 +203,17 @@ class RequestLoop:
                     continue
                 break
         finally:
-            steps.close()  # type: ignore[attr-defined]
-        self._send.event(request, "end", reason=reason, t_ns=clock())
+            steps.close()
+        self._send.event({"id": request, "event": "end", "reason": reason, "t_ns": clock()})
 
 
 def main() -> None:
-    """Take the wires before anything else is imported or started, then serve."""
-    requests, replies = take_wires()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it closes our stdin
-    for package in UNWANTED:
-        sys.modules[package] = None  # type: ignore[assignment]  # its import fails, at no cost
+    """Take the pipes before anything else is imported or started, then serve."""
+    requests, replies = take_pipes()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and closes our stdin
+    block_packages()
     sender = Sender(replies)
-    sender.event(0, "hello", pid=os.getpid())
+    sender.event({"id": 0, "event": "hello", "pid": os.getpid()})
     module, name = sys.argv[1].split(":")
     backend = getattr(importlib.import_module(module), name)()
     RequestLoop(backend, requests, sender).serve()

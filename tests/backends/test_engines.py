@@ -11,7 +11,8 @@ import pytest
 from playground.arena import Arena
 from playground.lanes.lane import parse_all, status
 from playground.models import DEFAULT_MODEL
-from playground.runs.request import IN_TURN, TOGETHER, Request
+from playground.runs.record import IN_TURN, TOGETHER
+from playground.runs.request import Request
 
 QUESTION = "What is the capital of France?"
 FOUR = [  # on the processor, whatever else the machine has
@@ -42,7 +43,7 @@ def together(arena: Arena) -> dict[str, dict[str, Any]]:
 def ask(arena: Arena, mode: str, names: list[str] = FOUR) -> dict[str, dict[str, Any]]:
     """The records of the lanes, by backend."""
     request = Request(QUESTION, tuple(parse_all(names)), mode=mode, max_new_tokens=24)
-    result = list(arena.start(request).states())[-1]
+    result = list(arena.start(request).states())[-1].as_json()
     return {record["backend"]: record for record in result["lanes"]}
 
 

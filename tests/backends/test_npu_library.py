@@ -25,6 +25,8 @@ from playground.workers import npu_environment
 from playground.workers.process import Worker
 from tests.support import small_phi3
 
+pytestmark = pytest.mark.engine
+
 QUESTIONS = [*small_phi3.ANSWERS]
 NINE = "Count to nine."  # 32 tokens
 Answer = tuple[list[int], str]  # ids and the reason of the end

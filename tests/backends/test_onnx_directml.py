@@ -119,7 +119,7 @@ def test_the_lane_goes_from_model_to_answer_on_the_adapter_that_was_chosen(
     arena = Arena()
     try:
         request = Request(phi3_models.QUESTION, (lane,), model=source)
-        record = list(arena.start(request).states())[-1]["lanes"][0]
+        record = list(arena.start(request).states())[-1].as_json()["lanes"][0]
     finally:
         arena.close()
     assert (record["status"], record["finish_reason"]) == ("ok", "stop")

@@ -118,7 +118,7 @@ def test_every_lane_answers_and_ends_where_phi3_does(
     answers: dict[str, LaneRun], name: str, phi3: Path
 ) -> None:
     tokenizer = Tokenizer.from_file(str(phi3 / "tokenizer.json"))
-    record = answers[name].record()
+    record = answers[name].record().as_json()
     assert record["error"] is None
     assert (record["status"], record["finish_reason"]) == ("ok", "stop")
     assert tokenizer.id_to_token(record["token_ids"][-1]) == "<|end|>"
@@ -131,7 +131,10 @@ def test_every_lane_answers_and_ends_where_phi3_does(
 def test_the_first_tokens_of_a_precise_lane_are_pytorch_s(
     answers: dict[str, LaneRun], name: str
 ) -> None:
-    assert answers[name].record()["token_ids"] == answers[PYTORCH].record()["token_ids"]
+    assert (
+        answers[name].record().as_json()["token_ids"]
+        == answers[PYTORCH].record().as_json()["token_ids"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,7 @@ def test_each_of_phi3_s_three_ends_ends_an_answer(
     head[[end, other]] = head[[other, end]]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "generation_config.json").unlink()
-    record = ask(arena, folder, [PYTORCH])[PYTORCH].record()
+    record = ask(arena, folder, [PYTORCH])[PYTORCH].record().as_json()
     assert record["finish_reason"] == "stop"
     assert record["token_ids"][-1] == other
     assert record["text"].strip() == ANSWER
@@ -207,7 +210,7 @@ def test_a_folder_in_openvino_s_format_serves_the_lanes_that_read_it(
     finally:
         arena.close()
     assert [runs[name].status for name in names] == ["ok", "unavailable"]
-    assert runs[names[0]].record()["text"].strip() == ANSWER
+    assert runs[names[0]].record().as_json()["text"].strip() == ANSWER
 
 
 def test_a_folder_in_onnx_s_format_serves_the_lanes_that_read_it(

@@ -20,13 +20,15 @@ from playground.bench.prompts import TEXT, prompts_of
 from playground.bench.results import recompute
 from playground.bench.running import Step
 from playground.bench.schedule import Pace, turns
-from playground.bench.statistics import percentile, summary
+from playground.bench.statistics import distribution, percentile
 from playground.errors import BadInput
 from playground.lanes.lane import Lane, parse, parse_all
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import DEFAULT_MODEL
 from playground.prompt import ByteTokenizer
-from playground.runs.request import IN_TURN, TOGETHER
+from playground.runs.benchmark_record import BenchmarkRecord
+from playground.runs.figures import RunFigures
+from playground.runs.record import IN_TURN, TOGETHER
 
 FAST, OTHER, THIRD = parse_all(["fake:CPU:5000tps", "fake:CPU:2000tps", "fake:CPU:1000tps"])
 STUB_COPY = {"copy_gbs": 10.0, "threads": 2, "array_mb": 1.0, "passes": 1}
@@ -63,7 +65,7 @@ def steps(arena: Arena, asked: Plan) -> list[Step]:
 
 
 def measure(arena: Arena, *lanes: Lane, **settings: Any) -> dict[str, Any]:
-    return steps(arena, plan(*lanes, **settings))[-1].result
+    return steps(arena, plan(*lanes, **settings))[-1].result.as_json()
 
 
 def begun(row: dict[str, Any]) -> list[int]:
@@ -100,9 +102,9 @@ def test_the_first_run_after_a_load_is_told_once(arena: Arena) -> None:
 
 def test_every_figure_can_be_computed_again_from_the_raw_times(arena: Arena) -> None:
     row = measure(arena, THIRD, new_tokens=50, runs=3)["results"][0]
-    found = recompute(row)
-    assert found["p5"] == row["p5"] and found["p95"] == row["p95"]
-    assert found["median"] == {name: row[name] for name in found["median"]}
+    found = recompute(BenchmarkRecord.model_validate(row))
+    assert found.p5.as_json() == row["p5"] and found.p95.as_json() == row["p95"]
+    assert found.median.as_json() == {name: row[name] for name in RunFigures.model_fields}
     rates = [49e9 / (run["t_ns"][-1] - run["t_ns"][0]) for run in row["runs"]]
     waits = [(run["t_ns"][0] - run["t_in_ns"]) / 1e6 for run in row["runs"]]
     assert row["decode_tps"] == pytest.approx(median(rates))
@@ -177,7 +179,7 @@ def test_steps_tell_how_far_it_is_and_stopping_keeps_what_has_ended(arena: Arena
     assert seen[-1].total == 8 and seen[-1].done == 1
     assert [step.seconds_left for step in seen if step.turn][0] is None
     assert seen[-2].seconds_left and seen[-2].turn and seen[-2].turn.lanes == (slow,)
-    fast, stopped = seen[-1].result["results"]
+    fast, stopped = seen[-1].result.as_json()["results"]
     assert (fast["status"], len(fast["runs"])) == ("stopped", 1)
     assert fast["decode_tps"] > 0
     assert (stopped["status"], stopped["runs"]) == ("stopped", [])
@@ -190,7 +192,7 @@ def test_stopped_while_loading_it_ends_at_once_with_no_rows(arena: Arena) -> Non
     for last in asked:
         stop.set()
         seen = last
-    assert seen.result["results"] == [] and seen.done == 0
+    assert seen.result.results == [] and seen.done == 0
 
 
 @pytest.mark.parametrize(
@@ -257,10 +259,10 @@ def test_percentiles_are_those_of_the_inclusive_definition() -> None:
 
 
 def test_what_no_run_knows_is_none_and_what_some_know_is_theirs() -> None:
-    found = summary([{"ttft_ms": 1.0, "energy_j": None}, {"ttft_ms": 3.0, "energy_j": 5.0}])
-    assert found["median"]["ttft_ms"] == 2.0
-    assert found["p5"]["energy_j"] == found["p95"]["energy_j"] == 5.0
-    assert found["median"]["tpot_ms"] is None
+    found = distribution([RunFigures(ttft_ms=1.0), RunFigures(ttft_ms=3.0, energy_j=5.0)])
+    assert found.median.ttft_ms == 2.0
+    assert found.p5.energy_j == found.p95.energy_j == 5.0
+    assert found.median.tpot_ms is None
 
 
 def test_real_prompts_have_exact_lengths_and_no_control_tokens(
@@ -315,7 +317,7 @@ def test_a_share_of_the_roof_is_given_where_the_lane_reads_that_memory() -> None
 
 
 def test_what_slows_a_processor_down_is_read_from_a_stub_of_sysfs(tmp_path: Path) -> None:
-    assert machine.conditions(tmp_path)["throttle_events"] is None
+    assert machine.conditions(tmp_path).throttle_events is None
     for core, count in (("cpu0", "3"), ("cpu1", "4")):
         folder = tmp_path / machine.CPUS / core / "thermal_throttle"
         folder.mkdir(parents=True)
@@ -324,7 +326,7 @@ def test_what_slows_a_processor_down_is_read_from_a_stub_of_sysfs(tmp_path: Path
     governor.parent.mkdir()
     governor.write_text("powersave\n", encoding="utf-8")
     found = machine.conditions(tmp_path)
-    assert (found["throttle_events"], found["governor"]) == (7, "powersave")
+    assert (found.throttle_events, found.governor) == (7, "powersave")
 
 
 def test_the_machine_is_in_the_result(arena: Arena) -> None:

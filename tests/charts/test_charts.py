@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -19,9 +20,11 @@ from playground.charts.references import REFERENCES
 from playground.charts.theme import DARK, LIGHT, lane_style
 from playground.charts.view import model_name
 from playground.errors import BadInput
-from playground.history import BENCH, RUN, History
-from tests.cli.test_cli import playground
-from tests.support.measured import bench, record, result, run
+from playground.history import History
+from playground.history.imports import import_json
+from playground.runs.benchmark_record import parse_result
+from tests.support.command_line import playground
+from tests.support.measured import bench, entry, record, result, run
 
 PHI, GPU, CPU = "Phi-3-mini-4k-instruct", "openvino-genai:GPU:int4", "onnx-genai:CPU:int4"
 UNKNOWN: dict[str, Any] = {"tpot_ms": None, "decode_tps": None, "ttft_ms": None, "status": "error"}
@@ -57,7 +60,18 @@ def words(svg: str) -> list[str]:
 
 
 def names(result: dict[str, Any], other: dict[str, Any] | None = None) -> list[str]:
-    return [chart.name for chart in charts.available(result, other)]
+    parsed = parse_result(other) if other else None
+    return [chart.name for chart in charts.available(parse_result(result), parsed)]
+
+
+def draw_svg(
+    result: dict[str, Any], name: str, dark: bool = False, other: dict[str, Any] | None = None
+) -> str:
+    return charts.svg(parse_result(result), name, dark, parse_result(other) if other else None)
+
+
+def draw_png(result: dict[str, Any], name: str, dark: bool = False) -> bytes:
+    return charts.png(parse_result(result), name, dark)
 
 
 def test_a_bench_has_all_charts_and_a_run_of_compare_those_without_raw_times() -> None:
@@ -65,20 +79,23 @@ def test_a_bench_has_all_charts_and_a_run_of_compare_those_without_raw_times() -
     assert names(measured(row())) == all_but_sharing
     assert names(result()) == ["tokens-per-second", "ttft"]
     assert names(measured(row(**UNKNOWN, runs=[], roof_share=None, j_per_token=None))) == []
-    assert all(chart.title and chart.about.endswith(".") for chart in charts.available(result()))
+    assert all(
+        chart.title and chart.about.endswith(".")
+        for chart in charts.available(parse_result(result()))
+    )
 
 
 def test_a_chart_that_has_nothing_to_show_gets_a_sentence() -> None:
     with pytest.raises(BadInput, match="nothing that it shows is known") as found:
-        charts.svg(result(), charts.LATENCY)
+        draw_svg(result(), charts.LATENCY)
     assert found.value.fix == "Choose one of: tokens-per-second, ttft."
     with pytest.raises(BadInput, match="one together and one in turn"):
-        charts.png(measured(row()), charts.SHARING)
+        draw_png(measured(row()), charts.SHARING)
 
 
 def test_the_chart_of_latencies_tells_each_lane_at_each_length() -> None:
     rows = [row(ms=33.14), row(length=1024, ms=37.2), row(CPU, ms=88.4), row(CPU, 1024, **UNKNOWN)]
-    said = words(charts.svg(measured(*rows, model="smollm2"), charts.LATENCY))
+    said = words(draw_svg(measured(*rows, model="smollm2"), charts.LATENCY))
     assert "Next-token latency (TPOT) – lower is better" in said
     assert f"{GPU}: 33.1 / 37.2 ms" in said
     assert f"{CPU} (error): 88.4 / n/a ms" in said
@@ -104,7 +121,7 @@ def test_published_figures_stand_beside_the_same_model_in_the_same_precision(
     model: str, precision: str, machines: list[str]
 ) -> None:
     found = measured(row(GPU.replace("int4", precision)), model=model)
-    said = words(charts.svg(found, charts.LATENCY))
+    said = words(draw_svg(found, charts.LATENCY))
     published = [each for each in said if each.endswith("tokens") and " ms at " in each]
     assert len(published) == len(machines)
     for text, machine in zip(published, machines, strict=True):
@@ -124,24 +141,24 @@ def test_the_published_figures_are_those_of_the_seed() -> None:
 
 def test_what_a_lane_does_not_know_is_no_bar_of_0() -> None:
     found = measured(row(), row(CPU, **UNKNOWN))
-    said = words(charts.svg(found, charts.SPEED))
+    said = words(draw_svg(found, charts.SPEED))
     assert said.count("33.3") == 1 and said.count("n/a") == 1
     assert f"{CPU} (error): n/a" in said
     assert any("whiskers: p5 to p95" in each for each in said)
-    assert not any("whiskers" in each for each in words(charts.svg(result(), charts.SPEED)))
+    assert not any("whiskers" in each for each in words(draw_svg(result(), charts.SPEED)))
 
 
 def test_the_memory_roof_says_what_it_is_a_share_of() -> None:
-    said = words(charts.svg(measured(row()), "memory-roof"))
+    said = words(draw_svg(measured(row()), "memory-roof"))
     assert "40.0" in said and "100 %: the memory’s copy bandwidth, 75.0 GB/s" in said
     assert any("as STREAM measures it" in each for each in said)
 
 
 def test_figures_of_together_are_called_contended() -> None:
     together = measured(row(), row(CPU), mode="together")
-    assert any("contended" in each for each in words(charts.svg(together, charts.SPEED)))
+    assert any("contended" in each for each in words(draw_svg(together, charts.SPEED)))
     in_turn = measured(row(), row(CPU))
-    assert not any("contended" in each for each in words(charts.svg(in_turn, charts.SPEED)))
+    assert not any("contended" in each for each in words(draw_svg(in_turn, charts.SPEED)))
 
 
 def test_sharing_is_together_over_in_turn_whichever_comes_first() -> None:
@@ -149,7 +166,7 @@ def test_sharing_is_together_over_in_turn_whichever_comes_first() -> None:
     shared = measured(row(ms=60), row(CPU, ms=50), mode="together")
     for one, other in ((alone, shared), (shared, alone)):
         assert charts.SHARING in names(one, other)
-        said = words(charts.svg(one, charts.SHARING, other=other))
+        said = words(draw_svg(one, charts.SHARING, other=other))
         assert {"50.0", "80.0", "100 %: as fast as alone"} <= {*said}
     elsewhere = {**alone, "machine": {"cpu": "Another processor"}}
     for wrong in (alone, measured(*shared["results"], model="x", mode="together"), None):
@@ -167,7 +184,7 @@ def test_a_lane_looks_the_same_in_all_charts_and_not_only_by_colour() -> None:
     rows = [row("fake:CPU:a"), row("fake:CPU:b")]
     for name in names(measured(*rows)):
         for theme, dark in ((LIGHT, False), (DARK, True)):
-            svg = charts.svg(measured(*rows), name, dark=dark)
+            svg = draw_svg(measured(*rows), name, dark=dark)
             assert all(color in svg for color in (theme.background, *theme.lanes[:2]))
             assert theme.lanes[2] not in svg
 
@@ -181,10 +198,10 @@ def test_texts_of_a_result_stay_texts(text: str) -> None:
     found = measured({**row(), **lane}, model=text)
     found["machine"].update(cpu=text, os=text, measured_at=text)
     for name in names(found):
-        svg = charts.svg(found, name)
+        svg = draw_svg(found, name)
         tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(svg).iter()}
         assert "script" not in tags and "image" not in tags
-    assert charts.png(found, charts.SPEED)
+    assert draw_png(found, charts.SPEED)
     if text == "$x^2$":
         assert any("fake:CPU:$x^2$" in each for each in words(svg))
 
@@ -202,17 +219,17 @@ def test_texts_of_a_result_stay_texts(text: str) -> None:
 )
 def test_a_model_that_is_a_path_shows_its_name_only(model: str, shown: str) -> None:
     assert model_name(model) == shown
-    svg = charts.svg(measured(row(), model=model), charts.SPEED)
+    svg = draw_svg(measured(row(), model=model), charts.SPEED)
     assert "anna" not in svg and any(f"Model: {shown}," in each for each in words(svg))
 
 
 def test_the_same_figures_make_the_same_file_with_no_date_in_it() -> None:
     found = measured(row(), row(CPU))
-    first = charts.svg(found, charts.LATENCY)
-    assert charts.svg(found, charts.LATENCY) == first
+    first = draw_svg(found, charts.LATENCY)
+    assert draw_svg(found, charts.LATENCY) == first
     assert "dc:date" not in first and "<text" not in first and str(Path.home()) not in first
-    picture = charts.png(found, charts.LATENCY, dark=True)
-    assert charts.png(found, charts.LATENCY, dark=True) == picture
+    picture = draw_png(found, charts.LATENCY, dark=True)
+    assert draw_png(found, charts.LATENCY, dark=True) == picture
     image = Image.open(BytesIO(picture))
     assert image.width == 2000 and {*image.info} == {"dpi"}
 
@@ -220,9 +237,9 @@ def test_the_same_figures_make_the_same_file_with_no_date_in_it() -> None:
 def test_threads_may_draw_at_once() -> None:
     found = measured(row(), row(CPU))
     calls = [(name, dark) for name in names(found) for dark in (False, True)]
-    alone = [charts.svg(found, *call) for call in calls]
+    alone = [draw_svg(found, *call) for call in calls]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda call: charts.svg(found, *call), calls)) == alone
+        assert list(pool.map(lambda call: draw_svg(found, *call), calls)) == alone
 
 
 @pytest.mark.parametrize(
@@ -232,27 +249,37 @@ def test_threads_may_draw_at_once() -> None:
 def test_any_number_of_lanes_and_lengths_can_be_drawn(lanes: int, lengths: list[int]) -> None:
     rows = [row(f"fake:CPU:{lane}", each) for lane in range(lanes) for each in lengths]
     for name in names(measured(*rows)):
-        image = Image.open(BytesIO(charts.png(measured(*rows), name)))
+        image = Image.open(BytesIO(draw_png(measured(*rows), name)))
         assert image.width == 2000 and image.height < 8000
 
 
 @pytest.mark.parametrize(
     "odd", [None, 0, -1, 1e17, 1e299, 10**400, float("nan"), "12", [1], {}, True]
 )
-def test_odd_values_in_a_file_from_elsewhere_break_nothing(odd: Any) -> None:
-    rows = [row(roof_share=odd, tpot_ms=odd, p5=odd, p95={"ttft_ms": odd}), row(prompt_tokens=odd)]
-    rows += [row(CPU, runs=odd), row("fake:CPU:a", runs=[odd, {"t_ns": odd}, {"t_ns": [odd] * 3}])]
-    found = measured(*rows)
-    found["settings"].update(runs=odd, new_tokens=odd)
-    found["machine"] = {"threads": odd, "memory_gb": odd, "memory_copy": odd, "cpu": odd}
-    for name in names(found):
-        assert charts.svg(found, name)
-    assert charts.svg({**found, "machine": odd}, charts.SPEED)
+def test_odd_values_in_a_file_from_elsewhere_are_refused_or_break_nothing(odd: Any) -> None:
+    whole = measured(row())
+    machine, settings = whole["machine"], whole["settings"]
+    fields = ("roof_share", "tpot_ms", "prompt_tokens", "p5", "runs")
+    files = [measured(row(**{name: odd}), row(CPU)) for name in fields]
+    nested = {"p95": {"tpot_ms": odd}}, {"runs": [odd]}, {"runs": [{"t_ns": odd}]}
+    files += [measured(row(**each)) for each in (*nested, {"runs": [{"t_ns": [odd] * 3}]})]
+    files += [{**whole, "settings": {**settings, name: odd}} for name in ("runs", "new_tokens")]
+    for name in ("threads", "memory_gb", "memory_copy", "cpu"):
+        files.append({**whole, "machine": {**machine, name: odd}})
+    for file in (*files, {**whole, "machine": odd}):
+        try:
+            [taken] = import_json(json.dumps(file))
+        except BadInput as error:
+            assert error.message.endswith(".") and error.fix
+        else:
+            assert all(charts.svg(taken.result, each) for each in names(file))
 
 
 def test_no_picture_no_matplotlib() -> None:
     code = (
-        "import sys, playground.cli.bench, playground.charts as charts; charts.available({'lanes': []}); "
+        "import sys, playground.cli.bench; from playground import charts; "
+        "from playground.runs.benchmark_record import parse_result; "
+        "charts.available(parse_result({'lanes': []})); "
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
@@ -262,16 +289,17 @@ def test_the_command_line_writes_pictures_of_the_history(tmp_path: Path) -> None
     alone, shared = measured(row(), row(CPU)), measured(row(), row(CPU), mode="together")
     store = History(tmp_path / "history.sqlite")
     for found in (alone, shared):
-        store.add(BENCH, {}, found, [])
-    store.add(RUN, {}, run().result, [])
+        store.add(entry(found))
+    store.add(run())
     for ids in (["1"], ["1", "2"], ["3"]):
         file = tmp_path / "a picture.png"
         arguments = ["export", *ids, "--format", "png", "--output", str(file)]
         assert playground("history", *arguments, home=tmp_path).returncode == 0
-        assert Image.open(file).width == 2000
+        with Image.open(file) as image:
+            assert image.width == 2000
         file.unlink()
     for arguments, sentence in (
-        (["1", "2", "3", "--format", "png"], "One picture shows one"),
+        (["1", "2", "3", "--format", "png"], "A picture shows one result"),
         (["3", "--format", "png", "--chart", "latency"], "cannot be drawn"),
         (["1", "--chart", "ttft"], "Only a PNG shows a chart"),
     ):
@@ -285,7 +313,8 @@ def test_bench_draws_the_chart_of_latencies_and_refuses_a_wrong_name_first(tmp_p
     for name in ("a.svg", "b.PNG"):
         assert playground("bench", *small, str(tmp_path / name), home=tmp_path).returncode == 0
     assert "fake:CPU:2000tps" in (tmp_path / "a.svg").read_text(encoding="utf-8")
-    assert Image.open(tmp_path / "b.PNG").width == 2000
+    with Image.open(tmp_path / "b.PNG") as image:
+        assert image.width == 2000
     for name in ("c.jpg", "none/c.png"):
         called = playground("bench", *small, str(tmp_path / name), home=tmp_path)
         assert called.returncode == 2 and "run 1" not in called.stderr

@@ -6,14 +6,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
 from playground.bench.results import recompute
-from tests.cli.test_cli import PATH, environment, playground
+from playground.runs.benchmark_record import BenchmarkRecord
+from tests.support.command_line import PATH, interruptible, playground, processes_of
+
+pytestmark = pytest.mark.engine
 
 FAST, SLOW = "fake:CPU:5000tps", "fake:CPU:40tps"
 SMALL = ["--prompt-tokens", "8", "--new-tokens", "20", "--runs", "2"]
@@ -40,9 +42,10 @@ def test_it_prints_a_table_and_writes_a_result_that_can_be_computed_again(tmp_pa
         "ignore_eos": True,
     }
     (row,) = result["results"]
-    assert recompute(row)["median"]["decode_tps"] == row["decode_tps"] > 0
+    median = recompute(BenchmarkRecord.model_validate(row)).median
+    assert median.decode_tps == row["decode_tps"] > 0
     assert result["machine"]["memory_copy"]["copy_gbs"] > 0.1
-    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == [file.name]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [file.name]
 
 
 def test_json_on_standard_output_is_all_that_is_there(tmp_path: Path) -> None:
@@ -58,7 +61,7 @@ def test_json_on_standard_output_is_all_that_is_there(tmp_path: Path) -> None:
         (["--runs", "0"], "The number of runs cannot be 0."),
         (["--warmup", "-1"], "cannot be -1"),
         (["--new-tokens", "0"], "cannot be 0"),
-        (["--prompt-tokens", "8,many"], "no list of whole numbers"),
+        (["--prompt-tokens", "8,many"], "is not a list of whole numbers."),
         (["--prompt-tokens", "8,40000"], "the model takes 32,768"),
         (["--lanes", "foke"], "There is no lane “foke”."),
         (["--lanes", "fake,pytorch"], "would not be the same"),
@@ -88,7 +91,7 @@ def test_a_wrong_call_leaves_an_old_file_as_it_is(tmp_path: Path) -> None:
 def begin(home: Path, *arguments: str) -> subprocess.Popen[str]:
     """The command, under way."""
     return subprocess.Popen(
-        [sys.executable, "-m", "playground", "bench", *arguments],
+        interruptible("-m", "playground", "bench", *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -104,10 +107,11 @@ def wait_for_line(child: subprocess.Popen[str], words: str) -> None:
 def worker_of(home: Path, lane: str) -> psutil.Process:
     """The process that serves the lane: it writes the lane's log."""
     log = f"worker-{lane.replace(':', '-')}.log"
-    mine = [each for each in psutil.process_iter() if environment(each) == str(home)]
-    workers = [each for each in mine if "playground.workers.worker" in each.cmdline()]
     return next(
-        each for each in workers if log in {Path(file.path).name for file in each.open_files()}
+        process
+        for process in processes_of(home)
+        if "playground.workers.worker" in process.cmdline()
+        and log in {Path(file.path).name for file in process.open_files()}
     )
 
 
@@ -124,7 +128,7 @@ def test_ctrl_c_keeps_and_prints_what_is_finished(tmp_path: Path) -> None:
     (row,) = json.loads(file.read_text(encoding="utf-8"))["results"]
     assert row["status"] == "stopped" and 2 <= len(row["runs"]) < 50
     assert row["decode_tps"] > 0
-    assert [each for each in psutil.process_iter() if environment(each) == str(home)] == []
+    assert processes_of(home) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")

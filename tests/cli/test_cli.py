@@ -11,34 +11,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
-from playground.workers.process import child_environment
+from playground import cli
+from playground.cli import COMMANDS
+from playground.models import DEFAULT_MODEL
+from tests.support.command_line import FAST, PATH, interruptible, playground, processes_of
 
-Run = subprocess.CompletedProcess[str]
-FAST = "fake:CPU:500tps"
-PATH = child_environment()["PYTHONPATH"]  # the project's and whatever is on it already
-
-
-def playground(*arguments: str, home: Path, stdin: str = "") -> Run:
-    """`python -m playground …` with that data folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "playground", *arguments],
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, "AIPC_HOME": str(home), "PYTHONPATH": PATH, "PYTHONUTF8": "0"},
-        timeout=300,
-    )
-
-
-def environment(process: psutil.Process) -> str:
-    """What it was started with: a worker of this test knows its data folder."""
-    try:
-        return str(process.environ().get("AIPC_HOME"))
-    except psutil.Error:
-        return ""
+ARGUMENTS = [[name] for name in COMMANDS] + [
+    ["history", name] for name in ("list", "show", "delete", "export", "import")
+]
 
 
 def test_lanes_lists_every_lane_with_reason_and_fix(tmp_path: Path) -> None:
@@ -105,8 +87,14 @@ def test_ask_json_prints_one_object(tmp_path: Path) -> None:
         # three tokens a character: a Windows command line holds 32,767 of those
         (["ask", "好" * 13_334, "--lanes", "fake"], "40,002 tokens"),
         (["ask", "Hi", "--model", "no-such-model"], "no-such-model"),
-        (["ask"], "PROMPT"),
-        (["sing"], "sing"),
+        (["ask"], "Missing argument 'PROMPT'."),
+        (["ask", "Hi", "there"], "Got unexpected extra argument (there)."),
+        (["ask", "Hi", "--fource"], "No such option '--fource'. Did you mean '--force'?"),
+        (["ask", "Hi", "--lanes"], "See `python -m playground ask --help`."),
+        (["ask", "Hi", "--mode", "twice"], "There is no mode “twice”."),
+        (["ask", "Hi", "--max-new-tokens", "x"], "'x' is not a valid integer."),
+        (["sing"], "No such command 'sing'."),
+        ([], "Missing command."),
     ],
 )
 def test_a_wrong_call_gets_a_sentence_and_exit_code_2(
@@ -115,8 +103,58 @@ def test_a_wrong_call_gets_a_sentence_and_exit_code_2(
     run = playground(*arguments, home=tmp_path)
     assert run.returncode == 2
     assert words in run.stderr
-    assert "Traceback" not in run.stderr
+    assert len(run.stderr.splitlines()) <= 2
     assert run.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [[], *ARGUMENTS], ids=" ".join)
+def test_help_fits_a_terminal_of_80_columns_and_is_plain(
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    empty_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([*arguments, "--help"]) == 0
+    text, errors = capsys.readouterr()
+    usage = " ".join(["Usage: python -m playground", *arguments, "["])
+    assert text.startswith(usage) and errors == ""
+    assert text.isascii() and max(map(len, text.splitlines())) <= 80
+    assert "completion" not in text
+    assert list(empty_home.iterdir()) == []  # help needs no data folder
+
+
+def test_help_describes_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["ask", "--help"])  # with click 8.5, typer 0.25 would say "[required]" alone
+    assert "PROMPT  The prompt; - reads it from stdin.  [required]" in capsys.readouterr().out
+
+
+def test_help_gives_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["ask", "--help"])
+    text = capsys.readouterr().out
+    assert f"[default: {DEFAULT_MODEL}]" in text
+    assert "[default: 256]" in text and "[default: together]" in text
+    cli.main(["bench", "--help"])
+    assert "[default: 32,256,512,1024]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_help_and_version_load_no_engine_and_no_command(arguments: list[str]) -> None:
+    code = (
+        f"import sys; from playground import cli; code = cli.main({arguments}); "
+        "heavy = {'rich', 'psutil', 'gradio', 'playground.arena', 'playground.models'}; "
+        "sys.exit(code or ' '.join(heavy & set(sys.modules)) or 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout
+
+
+def test_a_prompt_may_begin_with_a_dash(tmp_path: Path) -> None:
+    short = ("--lanes", FAST, "--max-new-tokens", "5", "--json")
+    run = playground("ask", "- one\n- two", "--system", "- be brief", *short, home=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["prompt_tokens"] == len("- be brief\n- one\n- two\n")
 
 
 def test_a_lane_whose_model_cannot_be_had_is_unavailable_and_the_others_answer(
@@ -160,7 +198,7 @@ def test_a_data_folder_that_cannot_be_used_gets_a_sentence(tmp_path: Path) -> No
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
 def test_ctrl_c_ends_it_quietly_and_leaves_no_worker(tmp_path: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "playground", "ask", "Hi", "--lanes", "fake:CPU:5tps"],
+        interruptible("-m", "playground", "ask", "Hi", "--lanes", "fake:CPU:5tps"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -174,4 +212,4 @@ def test_ctrl_c_ends_it_quietly_and_leaves_no_worker(tmp_path: Path) -> None:
     _, stderr = child.communicate(timeout=20)
     assert child.returncode == 130
     assert "Traceback" not in stderr
-    assert [each for each in psutil.process_iter() if str(tmp_path) in environment(each)] == []
+    assert processes_of(tmp_path) == []

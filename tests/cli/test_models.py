@@ -15,7 +15,7 @@ import pytest
 
 from playground import models
 from playground.models.folders import Manifest
-from tests.cli.test_cli import playground
+from tests.support.command_line import playground
 from tests.support.preparations import SMALL, XML, Asked, stub_converter, user_model, wait_until
 
 LANE = "openvino-genai:CPU:fp16"
@@ -26,14 +26,14 @@ def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return stub_converter(tmp_path / "library", monkeypatch)
 
 
-def made(home: Path, name: str, size: int) -> Path:
+def prepared_folder(home: Path, name: str, size: int) -> Path:
     """A folder as a preparation leaves it."""
     folder = home / "models" / models.DEFAULT_MODEL / name
     folder.mkdir(parents=True)
     (folder / "weights").write_bytes(bytes(size))
-    format, _, precision = name.partition("-")
-    sizes = {"weights": size}
-    Manifest(models.DEFAULT_MODEL, format, precision, "int4 sym", 0, 0, "", {}, sizes).write(folder)
+    file_format, _, precision = name.partition("-")
+    about = (models.DEFAULT_MODEL, file_format, precision, "int4 sym")
+    Manifest(*about, 0, 0, "", {}, {"weights": size}).write(folder)
     return folder
 
 
@@ -107,7 +107,8 @@ def test_a_terminal_shows_a_live_line(tmp_path: Path, empty_home: Path, converte
 
 
 def test_models_lists_what_is_there_and_remove_frees_it(tmp_path: Path) -> None:
-    folders = [made(tmp_path, "onnx-int4", 2_000_000), made(tmp_path, "openvino-int8", 3_000_000)]
+    sizes = {"onnx-int4": 2_000_000, "openvino-int8": 3_000_000}
+    folders = [prepared_folder(tmp_path, name, size) for name, size in sizes.items()]
     (folders[0].parent / ".onnx-int8.part").mkdir()
     (folders[0].parent / ".onnx-int8.part" / "half").write_bytes(bytes(4_000_000))
     listed = playground("models", home=tmp_path)

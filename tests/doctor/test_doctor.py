@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from playground import doctor
 from playground.doctor import machine, packages
 from playground.doctor.scrub import Private, of_this_machine
-from tests.cli.test_cli import playground
+from tests.support.command_line import playground
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = re.compile(r"torch|openvino|onnx|transformers|optimum|nncf|accelerate|numpy|.*\.pth$")

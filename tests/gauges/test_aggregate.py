@@ -1,4 +1,4 @@
-"""What samples tell of a run: which device did the work, and its energy."""
+"""Figures of a run from samples: which device did the work, and its energy."""
 
 from __future__ import annotations
 
@@ -8,24 +8,17 @@ import psutil
 import pytest
 
 from playground.gauges import aggregate
-from playground.gauges.readings import Gauge, Meter
-from playground.gauges.sample import Sample
-from playground.gauges.summary import summary
-from playground.gauges.workers import WorkerLoad
+from playground.gauges.readings import Gauge, Meter, Sample, WorkerLoad
+from tests.support.stub_meters import NS_PER_S as S
+from tests.support.stub_meters import sample
 
-S = 1_000_000_000
 LANE = "openvino-genai:NPU:int4"
 ALL_CORES = 100.0
 HALF_A_CORE = 50.0 / (psutil.cpu_count() or 1)
 
 
-def sample(second: float, span: float = 1.0, **told: object) -> Sample:
-    """One that ends at that second."""
-    return Sample(int((second - span) * S), int(second * S), **told)  # type: ignore[arg-type]
-
-
 def npu(*percents: float | None, worker: float | None = 1.0) -> list[Sample]:
-    """A sample a second, from second 0 on, of an NPU and of the lane's worker."""
+    """One sample a second, from second 0 on, of an NPU and of the lane's worker."""
     return [
         sample(
             second,
@@ -41,20 +34,20 @@ def proof(samples: Sequence[Sample], device: str, begin: float, end: float) -> a
 
 
 def test_a_busy_npu_is_proof() -> None:
-    found = proof(npu(0, 90, 96, 0), "NPU", 1, 3)
-    assert (found.percent, found.text) == (93, "NPU 93 % busy during this answer")
+    result = proof(npu(0, 90, 96, 0), "NPU", 1, 3)
+    assert (result.percent, result.text) == (93, "NPU 93 % busy during this answer")
 
 
-def test_what_was_before_and_after_the_answer_does_not_count() -> None:
+def test_the_time_before_and_after_the_answer_does_not_count() -> None:
     assert proof(npu(100, 40, 40, 100), "NPU", 1.1, 2.9).percent == 40
 
 
-def test_a_short_sample_counts_for_its_time_only() -> None:
-    marked = [
+def test_samples_are_weighted_by_time() -> None:
+    samples = [
         sample(1.0, 0.1, npus=(Gauge("NPU", 0),)),
         sample(1.9, 0.9, npus=(Gauge("NPU", 100),)),
     ]
-    assert proof(marked, "NPU", 0.9, 1.9).percent == pytest.approx(90)
+    assert proof(samples, "NPU", 0.9, 1.9).percent == pytest.approx(90)
 
 
 def test_an_answer_that_no_sample_covers_has_no_figure() -> None:
@@ -63,9 +56,9 @@ def test_an_answer_that_no_sample_covers_has_no_figure() -> None:
     assert proof([], "NPU", 0, 4).percent is None
 
 
-def test_an_idle_npu_and_a_busy_worker_mean_that_the_cpu_did_it() -> None:
-    found = proof(npu(0, 1, 2, worker=ALL_CORES), "NPU", 0, 3)
-    assert (found.percent, found.text) == (1, "NPU idle (1 %): the CPU did the work")
+def test_an_idle_npu_beside_a_busy_worker_means_that_the_cpu_did_the_work() -> None:
+    result = proof(npu(0, 1, 2, worker=ALL_CORES), "NPU", 0, 3)
+    assert (result.percent, result.text) == (1, "NPU idle (1 %): the CPU did the work")
 
 
 def test_an_idle_npu_and_an_idle_worker_prove_nothing_about_the_cpu() -> None:
@@ -73,22 +66,22 @@ def test_an_idle_npu_and_an_idle_worker_prove_nothing_about_the_cpu() -> None:
     assert proof(npu(0, 0, worker=idle), "NPU", 0, 2).text == "NPU 0 % busy during this answer"
 
 
-def test_a_cpu_lane_tells_its_worker_s_share_of_the_machine() -> None:
-    found = proof(npu(0, 0, worker=48), "CPU", 0, 2)
-    assert (found.percent, found.text) == (48, "used 48 % of the CPU")
+def test_a_cpu_lane_has_its_worker_s_share_of_the_machine() -> None:
+    result = proof(npu(0, 0, worker=48), "CPU", 0, 2)
+    assert (result.percent, result.text) == (48, "used 48 % of the CPU")
 
 
 def gpus(*gauges: Gauge) -> list[Sample]:
     return [sample(1, gpus=gauges), sample(2, gpus=gauges)]
 
 
-def test_a_gpu_s_load_is_the_lane_s_own_part_where_that_is_told() -> None:
+def test_the_load_of_a_gpu_is_the_lane_s_own_part_if_known() -> None:
     shared = Gauge("Arc", 99, per_lane={LANE: 30.0, "other": 69.0})
-    found = proof(gpus(shared), "GPU.0", 0, 2)
-    assert (found.percent, found.text) == (30, "GPU.0 30 % busy with this answer")
+    result = proof(gpus(shared), "GPU.0", 0, 2)
+    assert (result.percent, result.text) == (30, "GPU.0 30 % busy with this answer")
 
 
-def test_of_two_gpus_the_one_counts_that_the_engine_named() -> None:
+def test_of_two_gpus_the_one_that_the_engine_named_counts() -> None:
     both = gpus(
         Gauge("Arc", 2, per_lane={LANE: 2.0}, key="0:1"),
         Gauge("RTX", 88, per_lane={LANE: 88.0}, key="0:2"),
@@ -97,7 +90,7 @@ def test_of_two_gpus_the_one_counts_that_the_engine_named() -> None:
     assert aggregate.proof(both, 0, 2 * S, LANE, "DML", "0:2").percent == 88
 
 
-def test_a_load_of_one_of_two_gpus_is_not_taken_for_the_lane_s() -> None:
+def test_the_load_of_one_of_two_gpus_is_not_assigned_to_the_lane() -> None:
     assert proof(gpus(Gauge("Arc", 2), Gauge("RTX", 88)), "GPU.0", 0, 2).percent is None
     only = proof(gpus(Gauge("RTX", 88)), "CUDA", 0, 2)
     assert only.text == "CUDA 88 % busy during this answer"
@@ -117,12 +110,10 @@ LOCKED = Meter("package", None, reason="Only root may read it.")
 
 def test_energy_is_power_over_the_time_of_the_answer() -> None:
     assert aggregate.energy_j(powered(PACKAGE), 0, 3 * S) == pytest.approx(60)
-    assert aggregate.energy_j(powered(PACKAGE, RTX), 0, 3 * S) == pytest.approx(210), (
-        "all that draws"
-    )
+    assert aggregate.energy_j(powered(PACKAGE, RTX), 0, 3 * S) == pytest.approx(210), "all meters"
 
 
-def test_energy_without_the_package_is_known_for_its_own_gpu_only() -> None:
+def test_without_the_package_s_meter_only_a_card_has_energy() -> None:
     assert aggregate.energy_j(powered(LOCKED, RTX), 0, 3 * S) is None, "a CPU's share is not known"
     alone = aggregate.energy_j(powered(LOCKED, RTX), 0, 3 * S, key="0:2", card=True)
     assert alone == pytest.approx(150)
@@ -131,7 +122,7 @@ def test_energy_without_the_package_is_known_for_its_own_gpu_only() -> None:
 
 
 def test_a_card_without_a_meter_has_no_energy() -> None:
-    """The package's alone would be far too little."""
+    """The package's energy alone would be far too low."""
     assert aggregate.energy_j(powered(PACKAGE), 0, 3 * S, card=True) is None
     two = powered(PACKAGE, RTX, Meter("Arc", None, covers="0:1"))
     assert aggregate.energy_j(two, 0, 3 * S, key="0:1", card=True) is None
@@ -140,26 +131,3 @@ def test_a_card_without_a_meter_has_no_energy() -> None:
 
 def test_an_answer_too_short_for_the_meter_has_no_energy() -> None:
     assert aggregate.energy_j([sample(0.5, 0.5, meters=(PACKAGE,))], 0, S // 2) is None
-
-
-def test_the_summary_gives_means_by_time_and_reasons_for_what_is_unknown() -> None:
-    told = {"memory_used_mb": 4000.0, "memory_total_mb": 16000.0}
-    found = summary(
-        [
-            sample(1, cpu_percent=10.0, meters=(LOCKED,), **told),
-            sample(1.5, 0.5, cpu_percent=40.0, meters=(LOCKED,), **told),
-        ]
-    )
-    assert found["cpu"]["percent"] == pytest.approx(20)
-    assert found["memory"] == {"used_mb": 4000, "total_mb": 16000, "percent": 25}
-    assert found["gpu"] == [{"percent": None, "reason": "This machine has no GPU."}]
-    assert found["npu"] == {"percent": None, "reason": "This machine has no NPU."}
-    assert (found["power"]["watts"], found["power"]["reason"]) == (None, "Only root may read it.")
-
-
-def test_the_summary_names_each_gpu_with_its_lanes() -> None:
-    one = Gauge("Arc", 30, "fdinfo", per_lane={LANE: 30.0})
-    two = Gauge("RTX", None, reason="Its driver does not answer any more.")
-    arc, rtx = summary([sample(1, gpus=(one, two)), sample(2, gpus=(one, two))])["gpu"]
-    assert (arc["name"], arc["percent"], arc["per_lane"]) == ("Arc", 30, {LANE: 30})
-    assert (rtx["percent"], rtx["reason"]) == (None, "Its driver does not answer any more.")

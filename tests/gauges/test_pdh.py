@@ -1,9 +1,10 @@
-"""Windows' counters as they are read: a stub of pdh.dll, and this Windows' own."""
+"""Reading of Windows' counters, from a stub of pdh.dll and from the Windows of this machine."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,39 +13,44 @@ from playground.gauges.windows import ENGINES, POWER, pdh
 from playground.gauges.windows.pdh import CounterError, LocalCounters
 
 
-class StubPdh:
-    """The calls of pdh.dll, through ctypes as there. It knows its counters by English names."""
+class StubPdh(ctypes.CDLL):
+    """The functions of pdh.dll as ctypes callbacks. Its counters have English names."""
 
     def __init__(self, **values: list[tuple[str | None, int, float]]) -> None:
         self.values = values  # by object: instance, status, value
-        self.asked: list[str] = []
+        self.paths: list[str] = []
         self.closed = self.collects = self.grows = 0
         self.collect_status = 0
         self.kept: list[pdh.CounterItem] = []  # whose names must outlive the call
+        functions: dict[str, Callable[..., int]] = {
+            "PdhOpenQueryW": self._open_query,
+            "PdhAddEnglishCounterW": self._add_counter,
+            "PdhCollectQueryData": self._collect,
+            "PdhGetFormattedCounterArrayW": self._get_array,
+            "PdhCloseQuery": self._close,
+        }
         for name, arguments in pdh.PROTOTYPES.items():
             prototype = ctypes.CFUNCTYPE(ctypes.c_uint32, *arguments)
-            setattr(self, name, prototype(getattr(self, f"_{name}")))
+            setattr(self, name, prototype(functions[name]))
 
-    def _PdhOpenQueryW(self, source: str | None, user: int, query: Any) -> int:
+    def _open_query(self, source: str | None, user: int, query: Any) -> int:
         query[0] = 0x7FF0_0000_0001  # a handle does not fit 32 bits
         return 0
 
-    def _PdhAddEnglishCounterW(self, query: int, path: str, user: int, counter: Any) -> int:
+    def _add_counter(self, query: int, path: str, user: int, counter: Any) -> int:
         assert query == 0x7FF0_0000_0001
-        self.asked.append(path)
+        self.paths.append(path)
         name = path[1:].partition("(")[0].replace(" ", "")
         if name not in self.values:
             return 0xC0000BB9
         counter[0] = 0x7FF0_0000_0010 + list(self.values).index(name)
         return 0
 
-    def _PdhCollectQueryData(self, query: int) -> int:
+    def _collect(self, query: int) -> int:
         self.collects += 1
         return self.collect_status
 
-    def _PdhGetFormattedCounterArrayW(
-        self, counter: int, form: int, size: Any, count: Any, buffer: int | None
-    ) -> int:
+    def _get_array(self, counter: int, form: int, size: Any, count: Any, buffer: int | None) -> int:
         assert form == 0x8200
         items = list(self.values.values())[counter - 0x7FF0_0000_0010]
         needed = len(items) * ctypes.sizeof(pdh.CounterItem)
@@ -53,30 +59,32 @@ class StubPdh:
             size[0] = needed + 100  # the names come after the items
             return 0x800007D2
         count[0] = len(items)
-        for place, (instance, status, number) in enumerate(items):
+        for index, (instance, status, number) in enumerate(items):
             item = pdh.CounterItem.from_address(
-                (buffer or 0) + place * ctypes.sizeof(pdh.CounterItem)
+                (buffer or 0) + index * ctypes.sizeof(pdh.CounterItem)
             )
             item.instance, item.value.status, item.value.number = instance, status, number
             self.kept.append(item)
         return 0
 
-    def _PdhCloseQuery(self, query: int) -> int:
+    def _close(self, query: int) -> int:
         self.closed += 1
         return 0
 
 
-def test_counters_are_asked_for_in_english_and_collected_once_a_moment() -> None:
+def test_counters_have_english_names_and_are_collected_once_a_moment() -> None:
     stub = StubPdh(GPUEngine=[("a", 0, 1.5), ("b", 1, 250.0), ("c", 0xC0000BBA, 3.0), (None, 0, 1)])
     counters = LocalCounters((ENGINES, POWER), stub)
-    assert counters.read(ENGINES, 1) is None, "one collect has nothing to compare with"
+    assert counters.read(ENGINES, 1) is None, "a rate needs two collections"
     with pytest.raises(CounterError, match="^no counter “Energy Meter”$"):
         counters.read(POWER, 1)
-    assert counters.read(ENGINES, 2) == {"a": 1.5, "b": 250.0}, "statuses 0 and 1, and no cap"
+    assert counters.read(ENGINES, 2) == {"a": 1.5, "b": 250.0}, (
+        "only items of status 0 and 1, and without a cap"
+    )
     stub.values["GPUEngine"] = [("new", 0, 7.0)]
     assert counters.read(ENGINES, 2) == {"a": 1.5, "b": 250.0}, "still the same moment"
     assert counters.read(ENGINES, 3) == {"new": 7.0}
-    assert (stub.asked, stub.collects) == ([ENGINES, POWER], 3)
+    assert (stub.paths, stub.collects) == ([ENGINES, POWER], 3)
     del counters
     assert stub.closed == 1
 
@@ -92,7 +100,7 @@ def test_an_array_that_grows_while_it_is_read_is_read_again() -> None:
         counters.read(ENGINES, 3)
 
 
-def test_a_collect_that_fails_is_tried_again_at_the_next_moment() -> None:
+def test_a_failed_collection_is_repeated_at_the_next_moment() -> None:
     stub = StubPdh(GPUEngine=[])
     counters = LocalCounters([ENGINES], stub)
     counters.read(ENGINES, 1)
@@ -103,15 +111,15 @@ def test_a_collect_that_fails_is_tried_again_at_the_next_moment() -> None:
     assert counters.read(ENGINES, 3) == {}
 
 
-def test_a_library_without_the_calls_is_a_reason() -> None:
+def test_a_library_without_the_functions_is_a_reason() -> None:
     with pytest.raises(CounterError, match="^pdh.dll: "):
-        LocalCounters([ENGINES], object()).read(ENGINES, 1)
+        LocalCounters([ENGINES], ctypes.pythonapi).read(ENGINES, 1)
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="reads the counters")
-def test_this_windows_knows_a_counter_from_none() -> None:
+def test_this_windows_tells_existing_from_missing_counters() -> None:
     uptime = r"\System\System Up Time"
-    real = LocalCounters([uptime, r"\No Such Object(*)\Power"])
-    assert real.read(uptime, 1) is None
+    counters = LocalCounters([uptime, r"\No Such Object(*)\Power"])
+    assert counters.read(uptime, 1) is None
     with pytest.raises(CounterError, match="no counter “No Such Object”"):
-        real.read(r"\No Such Object(*)\Power", 1)
+        counters.read(r"\No Such Object(*)\Power", 1)

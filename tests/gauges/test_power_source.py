@@ -1,4 +1,4 @@
-"""Whether battery or a profile lowers the figures: stub machines, and this one."""
+"""Whether a battery or a profile lowers the figures, on stub machines and on this one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import ctypes
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from playground.gauges.power_source import (
+    Battery,
     PowerSource,
     PowerStatus,
-    hints,
+    current,
     linux_profile,
     windows_profile,
 )
@@ -23,44 +24,44 @@ ON_BATTERY = SimpleNamespace(percent=62.6, power_plugged=False)
 PLUGGED = SimpleNamespace(percent=100, power_plugged=True)
 
 
-def text(battery: Any, profile: str | None) -> str:
-    return hints(lambda: battery, lambda: profile).text
+def text(battery: Battery | None, profile: str | None) -> str:
+    return current(lambda: battery, lambda: profile).text
 
 
-def test_battery_and_profile_are_told_in_one_sentence() -> None:
+def test_battery_and_profile_share_one_sentence() -> None:
     assert text(ON_BATTERY, "low-power") == (
         "On battery (63 %) with a power-saving profile (low-power): figures can be lower than on "
-        "mains."
+        "mains power."
     )
-    assert text(ON_BATTERY, None) == "On battery (63 %): figures can be lower than on mains."
+    assert text(ON_BATTERY, None) == "On battery (63 %): figures can be lower than on mains power."
     assert text(PLUGGED, "quiet") == (
         "With a power-saving profile (quiet): figures can be lower than without."
     )
 
 
-def test_nothing_is_told_on_mains_or_where_nothing_is_known() -> None:
+def test_on_mains_power_or_without_information_there_is_no_text() -> None:
     assert text(PLUGGED, None) == "" == text(None, None)
-    assert hints(lambda: None, lambda: None) == PowerSource(None, None, None)
+    assert current(lambda: None, lambda: None) == PowerSource(None, None, None)
     odd = SimpleNamespace(percent=255, power_plugged=None)
-    assert hints(lambda: odd, lambda: None) == PowerSource(None, None, None)
+    assert current(lambda: odd, lambda: None) == PowerSource(None, None, None)
 
 
-def test_a_charge_that_is_not_known_is_left_out() -> None:
+def test_an_unknown_charge_is_left_out() -> None:
     odd = SimpleNamespace(percent=255, power_plugged=False)
-    assert text(odd, None) == "On battery: figures can be lower than on mains."
+    assert text(odd, None) == "On battery: figures can be lower than on mains power."
 
 
-def test_drivers_that_fail_leave_it_unknown() -> None:
-    def fails() -> Any:
+def test_failing_drivers_leave_everything_unknown() -> None:
+    def fails() -> NoReturn:
         raise PermissionError("/sys/class/power_supply/BAT0/status")
 
-    assert hints(fails, fails) == PowerSource()
+    assert current(fails, fails) == PowerSource()
 
 
 def test_this_machine_answers_without_raising() -> None:
-    found = hints()
-    assert found.battery_percent is None or 0 <= found.battery_percent <= 100
-    assert found.text == "" or found.on_battery or found.profile
+    source = current()
+    assert source.battery_percent is None or 0 <= source.battery_percent <= 100
+    assert source.text == "" or source.on_battery or source.profile
 
 
 # --- Linux -----------------------------------------------------------------------------------
@@ -94,7 +95,7 @@ def test_a_linux_without_profiles_has_none(tmp_path: Path) -> None:
 
 
 class StubWindows:
-    """The two calls of kernel32.dll and powrprof.dll."""
+    """The two functions of kernel32.dll and powrprof.dll."""
 
     def __init__(self, saver: int = 0, mode: str = "00000000-0000-0000-0000-000000000000") -> None:
         self.saver, self.mode = saver, uuid.UUID(mode).bytes_le
@@ -125,5 +126,5 @@ def test_windows_profiles_that_save_power(stub: StubWindows, profile: str | None
     assert windows_profile(stub, stub) == profile
 
 
-def test_a_windows_without_the_call_has_none() -> None:
+def test_a_windows_without_the_function_has_none() -> None:
     assert windows_profile(StubWindows(), SimpleNamespace()) is None

@@ -10,7 +10,8 @@ import pytest
 from playground.arena import Arena
 from playground.gauges.probes import Probes
 from playground.lanes.lane import Lane, parse
-from playground.runs.request import IN_TURN, TOGETHER, Request
+from playground.runs.record import IN_TURN, TOGETHER
+from playground.runs.request import Request
 from tests.support.stub_meters import StubGauge, StubMeter
 
 FAST, SLOW = parse("fake:CPU:40tps"), parse("fake:CPU:20tps")
@@ -34,7 +35,7 @@ def ask(arena: Arena, *chosen: Lane, mode: str = IN_TURN, tokens: int = 60) -> l
         arena.hosts[lane].make_ready("none")
     run = arena.start(Request("Hello", chosen, mode, tokens, model="none", ignore_eos=True))
     assert run.done.wait(60)
-    return list(run.result()["lanes"])
+    return list(run.result().as_json()["lanes"])
 
 
 def test_each_lane_in_turn_has_its_own_energy_beside_what_the_machine_draws_idle(
@@ -75,7 +76,7 @@ def test_a_lane_that_never_answered_proves_nothing(arena: Arena) -> None:
     run = arena.start(Request("Hello", (FAST,), IN_TURN, 60, model="none"))
     run.stop()
     assert run.done.wait(60)
-    (record,) = run.result()["lanes"]
+    (record,) = run.result().as_json()["lanes"]
     assert (record["status"], record["device_busy_pct"]) == ("stopped", None)
     assert record["device_proof"] == ""
 
@@ -87,6 +88,6 @@ def test_an_npu_lane_is_proven_by_the_npu_s_gauge(arena: Arena) -> None:
     lane_run = run.lanes[FAST]
     lane_run.lane = parse("openvino-genai:NPU:int4")  # there is no NPU here to run it on
     lane_run.observe(run.samples, None)
-    record = lane_run.record()
+    record = lane_run.record().as_json()
     assert record["device_busy_pct"] == 93
     assert record["device_proof"] == "NPU 93 % busy during this answer"

@@ -16,8 +16,6 @@ from markdown_it import MarkdownIt
 from playground.errors import BadInput
 from playground.history import (
     BENCH,
-    RUN,
-    Entry,
     History,
     compare,
     import_json,
@@ -25,9 +23,8 @@ from playground.history import (
     to_json,
     to_markdown,
 )
-from playground.history.entry import bare
-from tests.cli.test_cli import playground
-from tests.support.measured import bench, record, result, run, settings
+from tests.support.command_line import playground
+from tests.support.measured import bench, entry, record, result, run, settings
 
 FIGURES = st.none() | st.floats(allow_nan=False, min_value=-1e9, max_value=1e9)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -56,43 +53,47 @@ def test_json_that_comes_back_tells_the_same_figures(
     tps: float | None, ttft: float | None, name: str, prompt: str
 ) -> None:
     found = result(record(decode_tps=tps, ttft_ms=ttft, device_name=name))
-    entry = Entry(RUN, found, settings(prompt), [{"cpu": tps}], "2026-11-20T12:34:56.789Z")
-    assert import_json(to_json([entry])) == [entry]
-    assert import_json(to_json([entry, entry])) == [entry, entry]
+    kept = entry(found, settings(prompt), [{"cpu": tps}], "2026-11-20T12:34:56.789Z")
+    assert import_json(to_json([kept])) == [kept]
+    assert import_json(to_json([kept, kept])) == [kept, kept]
 
 
 def test_what_ask_and_bench_print_can_be_imported() -> None:
     asked, measured = result(), bench(record(prompt_tokens=32, runs=[{"t_ns": [1, 2]}]))
-    assert import_json(json.dumps(asked)) == [bare(asked)]
-    [entry] = import_json(json.dumps(measured))
-    assert (entry.kind, entry.result, entry.model) == (BENCH, measured, "smollm2-135m")
+    assert import_json(json.dumps(asked)) == [entry(asked)]
+    [taken] = import_json(json.dumps(measured))
+    assert (taken.kind, taken.model) == (BENCH, "smollm2-135m")
+    assert taken.result.as_json() == measured
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("", "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ("[]", "holds no run"),
-        ("7", "it is no object"),
-        ("{}", "it has no “lanes”"),
-        ('{"lanes": []}', "it has no “lanes”"),
-        ('{"lanes": [{}]}', "lanes, number 1: it names no lane"),
-        (json.dumps(result(record(decode_tps="fast"))), "“decode_tps” is no number"),
-        (json.dumps(result(record(decode_tps=True))), "“decode_tps” is no number"),
-        (json.dumps(result(record(ttft_ms=10**400))), "“ttft_ms” is no number"),
-        (json.dumps(result(record(ttft_ms=float("nan")))), "NaN is no number"),
-        ('{"lanes": [{"lane": "a", "ttft_ms": 1e999}]}', "“ttft_ms” is no number"),
-        (json.dumps(result(record(text=["a"]))), "“text” is no text"),
-        (json.dumps(result(record(weights="int4"))), "“weights” is no object"),
-        (json.dumps(result(record(error={"fix": 1}))), "“error” is no text"),
-        (json.dumps(result(record(token_ids=["a"]))), "“token_ids” are no whole numbers"),
-        (json.dumps({**result(), "mode": ["x"]}), "its mode is no text"),
+        ("7", "it is not an object"),
+        ("{}", "“lanes” is missing"),
+        ('{"lanes": []}', "“lanes” is empty"),
+        ('{"lanes": [{}]}', "“lanes”, number 1, “lane” is missing"),
+        (json.dumps(result(record(decode_tps="fast"))), "“decode_tps” is not a number"),
+        (json.dumps(result(record(decode_tps=True))), "“decode_tps” is not a number"),
+        (json.dumps(result(record(ttft_ms=10**400))), "“ttft_ms” is not a number"),
+        (json.dumps(result(record(ttft_ms=float("nan")))), "NaN is not a number"),
+        ('{"lanes": [{"lane": "a", "ttft_ms": 1e999}]}', "“ttft_ms” is not a number"),
+        (json.dumps(result(record(text=["a"]))), "“text” is not text"),
+        (json.dumps(result(record(weights="int4"))), "“weights” is not an object"),
+        (json.dumps(result(record(error={"fix": 1}))), "“error”, “fix” is not text"),
+        (
+            json.dumps(result(record(token_ids=["a"]))),
+            "“token_ids”, number 1 is not a whole number",
+        ),
+        (json.dumps({**result(), "mode": ["x"]}), "“mode” is not text"),
         ('{"format": "aipc-playground", "version": 2}', "A newer version"),
-        ('{"format": "aipc-playground", "version": 1}', "its kind is neither"),
-        (to_json([run()]).replace("2026-11", "2026-13"), "its time is none"),
-        (to_json([run()]).replace('"settings": {', '"set": {'), "settings or gauges are missing"),
-        (to_json([run()]).replace('"lanes": [', '"lines": ['), "it has no “lanes”"),
+        ('{"format": "aipc-playground", "version": 1}', "“kind” is missing"),
+        (to_json([run()]).replace("2026-11", "2026-13"), "“made_at” is not a time"),
+        (to_json([run()]).replace('"settings": {', '"set": {'), "“settings” is missing"),
+        (to_json([run()]).replace('"lanes": [', '"lines": ['), "“lanes” is missing"),
     ],
 )
 def test_a_file_that_is_none_of_ours_gets_a_sentence(text: str, words: str) -> None:
@@ -121,8 +122,8 @@ def test_a_cell_that_a_spreadsheet_would_compute_is_made_harmless(text: str) -> 
 
 
 def test_csv_has_a_row_for_each_lane_and_prompt_length() -> None:
-    measured = Entry(BENCH, bench(*(record(prompt_tokens=n, energy_j=4.0) for n in (32, 256))))
-    rows = csv_rows(to_csv([run(record(), record("pytorch:CPU:fp32"), id=3), measured]))
+    measured = entry(bench(*(record(prompt_tokens=n, energy_j=4.0) for n in (32, 256))))
+    rows = csv_rows(to_csv([run(record(), record("pytorch:CPU:fp32"), entry_id=3), measured]))
     assert [(row["run"], row["kind"], row["prompt_tokens"]) for row in rows] == (
         [("3", "run", "37"), ("3", "run", "37"), ("", "bench", "32"), ("", "bench", "256")]
     )
@@ -187,7 +188,7 @@ def test_together_against_in_turn_tells_what_sharing_costs() -> None:
 def test_what_is_not_alike_has_no_price_of_sharing() -> None:
     pair = record(), record("pytorch:CPU:fp32")
     alone, together = run(*pair, mode="in-turn"), run(*pair)
-    other_model = Entry(RUN, {**together.result, "model": "phi-3"}, settings(model="phi-3"))
+    other_model = entry({**result(*pair), "model": "phi-3"}, settings(model="phi-3"))
     assert compare(alone, other_model).sharing == []
     assert "model" in compare(alone, other_model).differing
     assert compare(run(mode="in-turn"), run()).sharing == []  # one lane alone shares nothing
@@ -195,15 +196,15 @@ def test_what_is_not_alike_has_no_price_of_sharing() -> None:
 
 
 def test_benches_are_compared_at_each_prompt_length() -> None:
-    a = Entry(BENCH, bench(*(record(prompt_tokens=n, decode_tps=40.0) for n in (32, 256))))
-    b = Entry(BENCH, bench(*(record(prompt_tokens=n, decode_tps=n) for n in (256, 32))))
+    a = entry(bench(*(record(prompt_tokens=n, decode_tps=40.0) for n in (32, 256))))
+    b = entry(bench(*(record(prompt_tokens=n, decode_tps=n) for n in (256, 32))))
     ratios = [row.ratio for row in compare(a, b).rows if row.figure == "decode_tps"]
     assert ratios == [32 / 40, 256 / 40]
 
 
 def test_the_command_line_exports_and_imports(empty_home: Path, tmp_path: Path) -> None:
     history = History()
-    id = str(history.add(RUN, settings("你好"), result(record(device_name="=1")), [{"cpu": 1.5}]))
+    id = str(history.add(entry(result(record(device_name="=1")), settings("你好"), [{"cpu": 1.5}])))
     printed = playground("history", "export", id, home=empty_home)
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         (tmp_path / "run.json").write_text(printed.stdout, encoding=encoding)
@@ -217,11 +218,11 @@ def test_the_command_line_exports_and_imports(empty_home: Path, tmp_path: Path) 
     piped = playground("history", "import", "-", home=empty_home, stdin=printed.stdout)
     assert piped.returncode == 0
     wrong = playground("history", "import", "-", home=empty_home, stdin="{}")
-    assert wrong.returncode == 2 and "This is no run or bench" in wrong.stderr
+    assert wrong.returncode == 2 and "This is not a run or benchmark" in wrong.stderr
 
 
 def test_a_csv_file_is_for_excel_and_a_pipe_is_plain(empty_home: Path, tmp_path: Path) -> None:
-    id = str(History().add(RUN, settings(), result(record(device_name="处理器")), []))
+    id = str(History().add(entry(result(record(device_name="处理器")), settings())))
     export: list[Any] = ["history", "export", id, "--format", "csv"]
     file = tmp_path / "run.csv"
     assert playground(*export, "--output", str(file), home=empty_home).stdout == ""

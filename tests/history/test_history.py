@@ -16,20 +16,20 @@ import pytest
 from playground.errors import PlaygroundError
 from playground.history import BENCH, RUN, History
 from playground.workers.process import child_environment
-from tests.cli.test_cli import playground
-from tests.support.measured import bench, record, result, settings
+from tests.support.command_line import playground
+from tests.support.measured import bench, entry, record, result, settings
 
 # Writes runs for ever, and says the id of each once the store has it.
 WRITER = """
 import sys
 from pathlib import Path
 from playground.history import History
-from tests.support.measured import result, settings
+from tests.support.measured import entry, result, settings
 history, me, number = History(Path(sys.argv[1])), sys.argv[2], 0
 while True:
     number += 1
     said = settings(f"{me} {number} " + "x" * (number * 7919 % 60_000))
-    print(history.add("run", said, result(), [{"cpu_percent": number}]), number, flush=True)
+    print(history.add(entry(result(), said, [{"cpu_percent": number}])), number, flush=True)
 """
 
 
@@ -49,16 +49,17 @@ def child(code: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def keep(history: History, prompt: str = "Hi", lane: str = "onnx-genai:CPU:int4") -> int:
-    return history.add(RUN, settings(prompt), result(record(lane)), [])
+    return history.add(entry(result(record(lane)), settings(prompt)))
 
 
 def test_what_was_added_comes_back_as_it_was(history: History) -> None:
-    gauges = [{"cpu_percent": 12.5}, {"cpu_percent": None}]
-    said, found = settings("你好 \0 \ud800 “quoted”"), result()
-    id = history.add(RUN, said, found, gauges)
-    entry = history.get(id)
-    assert entry is not None and entry.id == id and entry.made_at
-    assert (entry.settings, entry.result, entry.gauges) == (said, found, gauges)
+    gauges: list[object] = [{"cpu_percent": 12.5}, {"cpu_percent": None}]
+    said, measured = settings("你好 \0 \ud800 “quoted”"), result()
+    entry_id = history.add(entry(measured, said, gauges))
+    kept = history.get(entry_id)
+    assert kept is not None and kept.id == entry_id and kept.made_at
+    assert (kept.settings.as_json(), kept.result.as_json()) == (said, measured)
+    assert kept.gauges == gauges
 
 
 def test_killed_writers_lose_at_most_the_run_in_flight(tmp_path: Path) -> None:
@@ -74,12 +75,12 @@ def test_killed_writers_lose_at_most_the_run_in_flight(tmp_path: Path) -> None:
             writer.stdout.close()
             writer.wait()
             for line in [*said, *rest]:
-                id, number = line.split()
-                added[int(id)] = f"{me} {number} "
+                first, number = line.split()
+                added[int(first)] = f"{me} {number} "
     history = History(path)
-    for id, prompt in added.items():
-        entry = history.get(id)
-        assert entry is not None and entry.settings["prompt"].startswith(prompt)
+    for entry_id, prompt in added.items():
+        kept = history.get(entry_id)
+        assert kept is not None and kept.prompt.startswith(prompt)
     in_flight = 8
     assert len(added) <= history.count() <= len(added) + in_flight
     assert history.notice == ""
@@ -103,7 +104,7 @@ def test_find_tells_the_newest_first_and_goes_through_them_page_by_page(history:
     ids = [keep(history, f"prompt {number}") for number in range(5)]
     assert [summary.id for summary in history.find(limit=2)] == ids[:2:-1]
     assert [summary.id for summary in history.find(limit=2, offset=4)] == ids[:1]
-    older = history.add(RUN, settings(), result(), [], made_at="2024-01-01T00:00:00.000Z")
+    older = history.add(entry(result(), settings(), made_at="2024-01-01T00:00:00.000Z"))
     assert history.find()[-1].id == older
 
 
@@ -132,13 +133,13 @@ def test_find_takes_the_text_as_it_is_in_any_case(
 def test_a_summary_tells_what_was_run_without_its_answers(history: History) -> None:
     keep(history, "x" * 5000)
     lengths = record(prompt_tokens=32, decode_tps=50.0), record(prompt_tokens=256)
-    history.add(BENCH, {}, bench(*lengths), [])
+    history.add(entry(bench(*lengths)))
     [measured], [asked] = history.find(kind=BENCH), history.find(kind=RUN)
     assert asked.prompt == "x" * 200
     lane = {"lane": "onnx-genai:CPU:int4", "status": "ok", "decode_tps": 41.2, "prompt_tokens": 37}
-    assert asked.lanes == [lane]
+    assert [each.as_json() for each in asked.lanes] == [lane]
     assert (measured.model, measured.mode) == ("smollm2-135m", "in-turn")
-    told = [(each["decode_tps"], each["prompt_tokens"]) for each in measured.lanes]
+    told = [(each.decode_tps, each.prompt_tokens) for each in measured.lanes]
     assert told == [(50.0, 32)], "of the first length, which it names"
 
 
@@ -204,10 +205,10 @@ import resource, sys
 from pathlib import Path
 from playground.errors import PlaygroundError
 from playground.history import History
-from tests.support.measured import result, settings
+from tests.support.measured import entry, result, settings
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 try:
-    History(Path(sys.argv[1])).add("run", settings("x" * 100_000), result(), [])
+    History(Path(sys.argv[1])).add(entry(result(), settings("x" * 100_000)))
 except PlaygroundError as error:
     print(error)
 """
@@ -224,7 +225,7 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
 
 def test_a_run_that_is_no_json_is_said(history: History) -> None:
     with pytest.raises(PlaygroundError, match="The history cannot keep this run"):
-        history.add(RUN, settings(), result(record(decode_tps=float("nan"))), [])
+        history.add(entry(result(), settings(), [{"cpu_percent": float("nan")}]))
 
 
 def test_the_command_line_lists_shows_and_deletes(empty_home: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from playground import history
 from playground.arena import Arena
 from playground.history import History
 from playground.lanes.lane import parse
-from playground.runs.request import IN_TURN, Request
-from tests.cli.test_cli import FAST, playground
+from playground.runs.record import IN_TURN, RunResult
+from playground.runs.request import Request
+from tests.support.command_line import FAST, playground
 
 LANE = parse(FAST)
 HELLO = Request("Hello", (LANE,), IN_TURN, 600, system="Be brief.", ignore_eos=True)
@@ -31,7 +31,7 @@ def arena(store: History) -> Iterator[Arena]:
     found.close()
 
 
-def ended(arena: Arena, *, keep: bool = True, request: Request = HELLO) -> dict[str, object]:
+def ended(arena: Arena, *, keep: bool = True, request: Request = HELLO) -> RunResult:
     run = arena.start(request, keep=keep)
     assert run.done.wait(60)
     return run.result()
@@ -42,12 +42,13 @@ def test_a_run_is_kept_with_its_settings_records_and_gauges(arena: Arena, store:
     arena.close()
     (summary,) = store.find()
     entry = store.get(summary.id)
-    assert entry is not None and entry.result == json.loads(json.dumps(result))
-    assert entry.settings == {**vars(HELLO), "lanes": [FAST]}
+    assert entry is not None and entry.result == result
+    assert entry.settings.as_json() == {**vars(HELLO), "lanes": [FAST]}
     assert len(entry.gauges) >= 2, "it took longer than a second"
-    assert entry.gauges[-1]["cpu_percent"] is not None
-    assert list(entry.gauges[-1]["workers"]) == [FAST]
-    again = Request(**{**entry.settings, "lanes": (LANE,)})
+    last = entry.gauges[-1]
+    assert isinstance(last, dict) and last["cpu_percent"] is not None
+    assert list(last["workers"]) == [FAST]
+    again = Request(**{**entry.settings.as_json(), "lanes": (LANE,)})
     assert again == HELLO, "it can be asked again just so"
 
 
@@ -71,7 +72,7 @@ def test_a_history_that_cannot_be_written_is_said_and_costs_no_run(tmp_path: Pat
     arena = Arena(History(in_the_way / "history.sqlite"))
     result = ended(arena)
     arena.close()
-    assert [lane["status"] for lane in result["lanes"]] == ["ok"]  # type: ignore[attr-defined]
+    assert [record.status for record in result.lanes] == ["ok"]
     assert "history" in arena.history_writer.notice.lower()
 
 

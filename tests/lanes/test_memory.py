@@ -19,7 +19,8 @@ from playground.devices import Device, Discovery
 from playground.lanes import memory
 from playground.lanes.lane import Lane, parse, parse_all
 from playground.models import DEFAULT_MODEL
-from playground.runs.request import IN_TURN, TOGETHER, Request
+from playground.runs.record import IN_TURN, TOGETHER
+from playground.runs.request import Request
 
 SMALL = "onnx-genai:CPU:int4"
 MEASURED = [
@@ -68,7 +69,8 @@ def have(monkeypatch: pytest.MonkeyPatch, free_mb: float) -> None:
 def ask(arena: Arena, *lanes: Lane, mode: str = TOGETHER) -> list[dict[str, Any]]:
     run = arena.start(Request("Hello", lanes, mode, max_new_tokens=8))
     assert run.done.wait(120)
-    return run.result()["lanes"]
+    records: list[dict[str, Any]] = run.result().as_json()["lanes"]
+    return records
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -156,11 +158,11 @@ def test_a_lane_in_a_run_is_not_unloaded(arena: Arena) -> None:
     busy, idle = parse_all(["fake:CPU:40tps", "fake:CPU:5000tps"])
     ask(arena, idle)
     run = arena.start(Request("Hello", (busy,), max_new_tokens=60))
-    while run.lanes[busy].view()["new_tokens"] < 3:
+    while run.lanes[busy].view().new_tokens < 3:
         assert not run.done.wait(0.01)
     assert arena.hosts.unload_idle() > 10
     assert run.done.wait(20)
-    assert run.result()["lanes"][0]["status"] == "ok"
+    assert run.result().lanes[0].status == "ok"
     assert not arena.hosts[idle].worker.alive and arena.hosts[busy].worker.alive
 
 

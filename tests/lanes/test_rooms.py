@@ -129,7 +129,7 @@ def test_a_run_that_needs_more_room_loads_anew_with_it_and_the_record_tells(
     needed = []
     for tokens in (8, 300, 8):  # the larger room serves the smaller need, too
         run = ask(phi3_models.QUESTION, [NPU], tokens)[NPU]
-        record = run.record()
+        record = run.record().as_json()
         assert (record["status"], record["new_tokens"]) == ("ok", tokens)
         needed.append((record["capacity"], run.host.worker.starts))
     assert needed == [(256, 1), (1024, 2), (1024, 2)]
@@ -138,7 +138,7 @@ def test_a_run_that_needs_more_room_loads_anew_with_it_and_the_record_tells(
 def test_an_answer_that_fills_the_largest_room_ends_with_context(
     ask: Callable[..., dict[str, LaneRun]],
 ) -> None:
-    record = ask("x" * 3900, [NPU], 9999)[NPU].record()
+    record = ask("x" * 3900, [NPU], 9999)[NPU].record().as_json()
     assert record["capacity"] == CAPACITIES[-1]
     assert record["prompt_tokens"] + record["new_tokens"] == CAPACITIES[-1]
     assert (record["status"], record["finish_reason"]) == ("ok", "context")
@@ -154,4 +154,4 @@ def test_a_prompt_over_the_largest_room_gets_its_sentence_and_the_others_answer(
         f"The prompt has {len(refused.prompt):,} tokens; this lane takes 4,032 at most."
     )
     assert "CPU" in refused.error.fix
-    assert (runs[OTHER].status, runs[OTHER].record()["new_tokens"]) == ("ok", 8)
+    assert (runs[OTHER].status, runs[OTHER].record().as_json()["new_tokens"]) == ("ok", 8)

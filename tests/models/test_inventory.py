@@ -215,6 +215,7 @@ def test_files_that_stub_windows_holds_open_stay_whole_and_are_named(
     assert models.is_ready(model, "openvino", "fp16") and item(model).parts[0].folder == folder
 
 
+@pytest.mark.engine
 def test_two_processes_make_a_gguf_files_folders_once_and_removing_waits(
     tmp_path: Path, empty_home: Path, converter: Path
 ) -> None:
@@ -234,6 +235,7 @@ def test_two_processes_make_a_gguf_files_folders_once_and_removing_waits(
     assert {part.format for part in item(models.check(str(model))).parts} == {"hf", "openvino"}
 
 
+@pytest.mark.engine
 def test_after_a_kill_in_a_conversion_the_next_start_goes_on(
     tmp_path: Path, empty_home: Path, converter: Path
 ) -> None:
@@ -262,7 +264,7 @@ def test_a_loaded_lane_answers_on_when_its_model_is_removed_and_knows_another_at
     def answer() -> tuple[list[int], int]:
         run = arena.start(Request("Hello", (lane,), model=model, max_new_tokens=8))
         assert run.done.wait(200)
-        (record,) = run.result()["lanes"]
+        (record,) = run.result().as_json()["lanes"]
         assert record["status"] == "ok", record["error"]
         return record["token_ids"], arena.hosts[lane].worker.starts
 

@@ -19,6 +19,8 @@ import pytest
 from playground import models
 from playground.errors import BadInput, PreparationError
 from playground.models import catalogue, children, convert, describe, folders
+from tests.support.parrot import parrot
+from tests.support.preparations import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = models.DEFAULT_MODEL
@@ -30,19 +32,6 @@ RECIPES = {
     ("onnx", "int4"): "int4 sym, group 32",
     ("onnx", "int8"): "int8 asym, group 32, embeddings fp32",
 }
-TINY = """
-import shutil, sys
-from pathlib import Path
-from transformers import LlamaConfig, LlamaForCausalLM
-source, target = Path(sys.argv[1]), Path(sys.argv[2])
-LlamaForCausalLM(LlamaConfig(
-    vocab_size=49152, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-    num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=512,
-    bos_token_id=1, eos_token_id=2, pad_token_id=2,
-)).save_pretrained(target)
-for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-    shutil.copy(source / name, target)
-"""
 ASK_PARIS = """
 import sys
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -69,12 +58,10 @@ def python(*arguments: str, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def tiny(prepared: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A random Llama of 3 million parameters, in a folder with spaces and Chinese in its path."""
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny model, in a folder with spaces and Chinese in its path."""
     folder = tmp_path_factory.mktemp("张三 Li") / "模型 tiny"
-    folder.mkdir()
-    python(TINY, str(prepared("hf", "fp32")), str(folder))
-    return models.check(str(folder))
+    return models.check(str(parrot(folder, ["Polly", " has", " a", " cracker."])))
 
 
 @pytest.fixture
@@ -222,7 +209,7 @@ def test_a_killed_conversion_leaves_nothing_and_the_next_one_succeeds(
 ) -> None:
     asked = InThread(tiny, "onnx", "int4")
     child = child_of_preparation()
-    time.sleep(2)
+    wait_until(lambda: made_or_half_made(empty_home))
     child.kill()
     error = asked.ended().error
     assert isinstance(error, PreparationError) and "ended by the system" in error.message
@@ -287,10 +274,16 @@ def test_two_who_ask_for_the_same_thing_get_it_made_once(
     converter: Callable[[str], str], tmp_path: Path
 ) -> None:
     count = tmp_path / "count"
-    code = f"open({str(count)!r}, 'a').write('x')\ntime.sleep(1)\n"
+    gate = tmp_path / "go"
+    code = (
+        f"Path({str(count)!r}).open('a').write('x')\n"
+        f"while not Path({str(gate)!r}).exists(): time.sleep(0.02)\n"
+    )
     model = converter(code + MAKES_A_MODEL)
     stages: list[models.Stage] = []
     asked = [InThread(model, "openvino", "fp16", stages.append) for _ in range(2)]
+    wait_until(lambda: {stage.name for stage in stages} == {"convert", "wait"})
+    gate.touch()
     results = [one.ended().result for one in asked]
     assert results[0] is not None and results[0] == results[1]
     assert count.read_text(encoding="utf-8") == "x"
@@ -329,13 +322,11 @@ def test_a_paused_conversion_uses_no_processor_and_goes_on_afterwards(
     with models.paused():  # started while a prompt is measured
         asked = InThread(model, "openvino", "int8", cancel=cancel)
         child = child_of_preparation()
-        time.sleep(0.3)
+        wait_until(lambda: child.status() == psutil.STATUS_STOPPED)
         before = cpu_seconds(child)
         time.sleep(0.7)
         assert cpu_seconds(child) == before
-    time.sleep(1.5)
-    working = cpu_seconds(child)
-    assert working > before
+    wait_until(lambda: cpu_seconds(child) > before)
     with models.paused(), models.paused():
         before = cpu_seconds(child)
         time.sleep(0.5)
@@ -351,15 +342,16 @@ def test_a_conversion_ends_with_the_process_that_asked_for_it(
 ) -> None:
     told = tmp_path / "pid"
     model = converter(
-        f"import os\nPath({str(told)!r}).write_text(str(os.getpid()))\ntime.sleep(60)"
+        f"import os\nhalf = Path({str(told)!r} + ' half')\nhalf.write_text(str(os.getpid()))\n"
+        f"half.rename({str(told)!r})\ntime.sleep(60)"
     )
     code = (
-        "import sys, threading, time\nfrom playground import models\n"
+        "import sys, threading, time\nfrom pathlib import Path\nfrom playground import models\n"
         "from playground.models import convert\n"
         "convert.command = lambda *a: ['converter_of_the_test', str(a[3])]\n"
         "ask = lambda: models.prepare(sys.argv[1], 'openvino', 'int8')\n"
         "threading.Thread(target=ask).start()\n"
-        "time.sleep(2)\n"
+        f"while not Path({str(told)!r}).exists(): time.sleep(0.02)\n"
         f"with models.paused() if {suspended} else threading.Lock():\n"
         "    print('ready', flush=True)\n    time.sleep(60)\n"
     )

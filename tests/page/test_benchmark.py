@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from playground.bench import memory_bandwidth
 from playground.history import to_markdown
-from playground.history.entry import bare
+from playground.history.entry import Entry
 from playground.lanes.lane import Lane, parse, parse_all
 from playground.models import DEFAULT_MODEL
 from playground.page.access import OWNER_ONLY
@@ -101,7 +101,7 @@ def test_the_table_has_the_figures_of_the_result_for_everybody_and_it_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept: list[Any] = []
-    monkeypatch.setattr(served.arena, "keep_bench", lambda *entry: kept.append(entry))
+    monkeypatch.setattr(served.arena, "keep_benchmark", kept.append)
     page, other = tab(FAST, OTHER), tab(FAST, OTHER, host=ELSEWHERE)
     fill(page)
     expect(page.locator("#bench-note")).to_contain_text("8 runs: 2 lanes × 2 lengths × 2")
@@ -110,17 +110,17 @@ def test_the_table_has_the_figures_of_the_result_for_everybody_and_it_is_kept(
         says(visitor, "done")
         expect(visitor.locator("#bench .lane-name")).to_have_count(2)
     result = benching.result
-    assert result is not None and kept == [(result["settings"], result)]
+    assert result is not None and kept == [result]
     expected = [
         [
-            str(row["prompt_tokens"]),
-            f"{row['decode_tps']:.1f}{row['p5']['decode_tps']:.1f}–{row['p95']['decode_tps']:.1f}",
-            f"{row['ttft_ms']:.0f}",
-            f"{row['tpot_ms']:.2f}",
+            str(row.prompt_tokens),
+            f"{row.decode_tps:.1f}{row.p5.decode_tps:.1f}–{row.p95.decode_tps:.1f}",
+            f"{row.ttft_ms:.0f}",
+            f"{row.tpot_ms:.2f}",
             "n/a",
             "n/a",
         ]
-        for row in result["results"]
+        for row in result.results
     ]
     shown = [["".join(cell.split()) for cell in line] for line in figures(page)]
     assert (
@@ -148,15 +148,13 @@ def test_a_result_is_drawn_in_the_page_s_theme_saved_and_copied(
     assert result is not None
     assert downloaded(page, "Save as PNG") == ("tpot.png", b"\x89PNG")
     name, content = downloaded(page, "Save JSON")
-    assert (name, json.loads(content)) == ("benchmark.json", result)
+    assert (name, json.loads(content)) == ("benchmark.json", result.as_json())
     name, content = downloaded(page, "Save CSV")
     rows = list(csv.DictReader(io.StringIO(content.decode())))
-    assert [float(row["decode_tps"]) for row in rows] == [
-        row["decode_tps"] for row in result["results"]
-    ]
+    assert [float(row["decode_tps"]) for row in rows] == [row.decode_tps for row in result.results]
     page.get_by_role("button", name="Copy as Markdown").click()
     expect(page.locator(".bench .actions span")).to_have_text("Copied.")
-    assert page.evaluate("navigator.clipboard.readText()") == to_markdown([bare(result)])
+    assert page.evaluate("navigator.clipboard.readText()") == to_markdown([Entry(result)])
     page.set_viewport_size({"width": 375, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
 

@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 
 from backends.fake import TEXT
 from playground.errors import WorkerError
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.lanes import lane as lanes
 from playground.lanes.lane import Lane, parse
 from playground.models import DEFAULT_MODEL, Stage
@@ -342,7 +342,8 @@ def test_the_api_streams_states_and_ends_with_the_result(served: Served) -> None
     assert len(states) > 5
     assert (last["status"], last["new_tokens"]) == ("ok", 60)
     lane = Lane("fake", "CPU", "40tps")
-    result = list(served.arena.start(Request("Hello", (lane,), max_new_tokens=60)).states())[-1]
+    run = served.arena.start(Request("Hello", (lane,), max_new_tokens=60))
+    result = list(run.states())[-1].as_json()
     assert shape(states[-1]) == shape(json.loads(json.dumps(result)))
     assert last["text"] == result["lanes"][0]["text"] == TEXT.encode()[:60].decode()
 

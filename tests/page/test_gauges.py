@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from playground.formatting import device_proof
 from playground.gauges import power_source
 from playground.gauges.power_source import PowerSource
 from playground.gauges.probes import Probes
-from playground.gauges.readings import Gauge, Meter
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Gauge, Meter, Sample
 from playground.page.compare.strip import GaugeValue, strip
+from playground.runs.lane_run import LaneView
 from tests.support.served_page import TWO, Served, press_run, state
 from tests.support.stub_meters import StubGauge, StubMeter
 
@@ -83,11 +83,10 @@ def test_a_sparkline_goes_back_in_seconds_and_leaves_gaps() -> None:
 
 
 def test_the_proof_names_device_energy_and_idle_power() -> None:
-    fields = {"proof": "NPU 93 % busy during this answer", "j_per_token": 0.4216}
-    fields |= {"energy_j": 12.34, "idle_w": 4.06}
-    cost = "0.42 J/token (12.3 J, idle 4.1 W)"
-    assert device_proof(fields) == f"NPU 93 % busy during this answer · {cost}"
-    assert device_proof({"proof": "", "j_per_token": None}) == ""
+    proof = "NPU 93 % busy during this answer"
+    view = LaneView("ok", "stop", "", 1.0, 1.0, 30, None, proof, 12.34, 0.4216, 4.06)
+    assert view.device_proof == f"{proof} · 0.42 J/token (12.3 J, idle 4.1 W)"
+    assert replace(view, proof="", energy_j=None, j_per_token=None).device_proof == ""
 
 
 # --- in the browser --------------------------------------------------------------------------
@@ -98,7 +97,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """On a machine with an NPU, a power meter and an empty battery: stubs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPC_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr(power_source, "hints", lambda: PowerSource(True, 63.0))
+        patch.setattr(power_source, "current", lambda: PowerSource(True, 63.0))
         served = Served(TWO, Probes(npu=[StubGauge()], power=[StubMeter()]))
         served.choices.begin()
         yield served

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from playground.history import BENCH, RUN, Entry, History, import_json, to_csv, to_markdown
+from playground.history import Entry, History, import_json, to_csv, to_markdown
 from playground.page.access import OWNER_ONLY
 from playground.page.history.gauges import curves
 from playground.page.history.handlers import GUEST, OFF
@@ -38,7 +38,9 @@ def keep(
 ) -> Entry:
     """A run that was measured earlier."""
     run_settings = measured.settings(mode=mode, **settings)
-    entry = history.get(history.add(RUN, run_settings, measured.result(*records, mode=mode), []))
+    entry = history.get(
+        history.add(measured.entry(measured.result(*records, mode=mode), run_settings))
+    )
     assert entry is not None
     return entry
 
@@ -81,14 +83,14 @@ def test_a_run_appears_by_itself_and_opens_with_the_figures_of_its_record(
     assert kept is not None
     record = kept.records[1]
     card = page.locator(".kept").nth(1)
-    expect(card.locator(".big b")).to_have_text(f"{record['decode_tps']:.1f}")
+    expect(card.locator(".big b")).to_have_text(f"{record.decode_tps:.1f}")
     expect(card.locator(".big")).to_contain_text("contended")
     figures = card.locator("dl > div")
-    expect(figures.nth(0)).to_contain_text(f"{record['ttft_ms']:.0f} ms")
-    expect(figures.nth(1)).to_contain_text(f"{record['tpot_ms']:.1f} ms")
+    expect(figures.nth(0)).to_contain_text(f"{record.ttft_ms:.0f} ms")
+    expect(figures.nth(1)).to_contain_text(f"{record.tpot_ms:.1f} ms")
     expect(figures.nth(4)).to_contain_text("40 tokens")
     expect(figures.nth(8)).to_contain_text("n/a")
-    expect(card.locator(".words")).to_have_text(record["text"])
+    expect(card.locator(".words")).to_have_text(record.text)
     expect(page.locator(".opened .words").first).to_have_text(HOSTILE)
     expect(page.locator(".opened .gauge").first).to_contain_text("CPU")
     assert page.evaluate("window.hacked") is None
@@ -131,7 +133,7 @@ def test_a_benchmark_opens_as_a_table_of_medians_with_their_spread(
 ) -> None:
     spread: dict[str, Any] = {"p5": {"decode_tps": 40.0}, "p95": {"decode_tps": 43.5}}
     short, long = [measured.record(prompt_tokens=n, **spread) for n in (32, 1024)]
-    history.add(BENCH, {}, measured.bench(short, long), [])
+    history.add(measured.entry(measured.bench(short, long)))
     page = opened(visit)
     rows = page.locator(".opened tbody tr")
     expect(rows).to_have_count(2)
@@ -189,7 +191,7 @@ def test_repeat_fills_the_compare_tab_and_says_which_lane_is_lacking(
     again = history.get(history.find()[0].id)
     assert again is not None
     kept = {"mode": "in-turn", "temperature": 0.5, "lanes": ["fake:CPU:20tps"], **question}
-    assert {name: again.settings[name] for name in kept} == kept
+    assert {name: getattr(again.settings, name) for name in kept} == kept
 
 
 def test_a_run_of_which_no_lane_is_left_is_not_repeated(

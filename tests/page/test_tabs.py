@@ -261,7 +261,7 @@ def test_hardware_that_no_engine_uses_is_shown_with_the_reason_on_a_stub_of_a_ma
     one = Hardware(kind, vendor, f"{vendor} {kind}", "1234:5678", "1.0")
     reasons = sys.modules["playground.devices.reasons"]
     monkeypatch.setattr(reasons, "hardware", lambda: (one,))
-    monkeypatch.setattr(reasons.probing, "found", lambda: discovery)
+    monkeypatch.setattr(reasons.probing, "discover", lambda: discovery)
     reason = machine_view.hardware(one, discovery)["why"]
     assert (why in reason) if why else reason == ""
 

@@ -16,6 +16,7 @@ from backends import ENGINES
 from playground.arena import Arena
 from playground.bench.prompts import TEXT
 from playground.lanes.lane import Lane, parse
+from playground.runs.record import Record
 from playground.runs.request import Request
 
 TOKENS = 200
@@ -24,7 +25,7 @@ OTHERS = {
     "openvino-genai:CPU:int8": "tests.support.two_clocks:WatchedOpenVino",
     "onnx-genai:CPU:int4": "tests.support.two_clocks:WatchedOnnx",
 }
-Pair = tuple[dict[str, Any], dict[str, Any]]
+Pair = tuple[Record, dict[str, Any]]
 
 
 @pytest.fixture(params=OTHERS, scope="module")
@@ -52,23 +53,23 @@ def pairs(
     yield list(zip(ours, map(json.loads, lines[-ANSWERS:]), strict=True))
 
 
-def answer(arena: Arena, lane: Lane) -> dict[str, Any]:
+def answer(arena: Arena, lane: Lane) -> Record:
     """A prompt of some hundred tokens: a first token within a few ms would tell of nothing else
     than the way between two clocks."""
     request = Request(3 * TEXT, (lane,), max_new_tokens=TOKENS, ignore_eos=True)
-    record: dict[str, Any] = list(arena.start(request).states())[-1]["lanes"][0]
-    assert record["status"] == "ok", record["error"]
+    record = list(arena.start(request).states())[-1].lanes[0]
+    assert record.status == "ok", record.error
     return record
 
 
 def test_both_count_the_same_tokens(pairs: list[Pair]) -> None:
     for ours, other in pairs:
-        assert ours["new_tokens"] == other["tokens"] == TOKENS
-        assert ours["prompt_tokens"] > 500
+        assert ours.new_tokens == other["tokens"] == TOKENS
+        assert (ours.prompt_tokens or 0) > 500
 
 
 @pytest.mark.parametrize("figure", ["ttft_ms", "decode_tps"])
 def test_they_agree_within_two_percent(pairs: list[Pair], figure: str) -> None:
-    assert median(ours[figure] / other[figure] for ours, other in pairs) == pytest.approx(
+    assert median(getattr(ours, figure) / other[figure] for ours, other in pairs) == pytest.approx(
         1, abs=0.02
     )

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.runs.agreement import agreement, difference, reference_of
+from playground.runs.record import Record
 from tests.support.measured import record
 
 WORDS = st.text("ab .,\n好é", max_size=40)
 
 
-def lane(precision: str, ids: list[int], **changes: Any) -> dict[str, Any]:
-    return record(f"pytorch:CPU:{precision}", token_ids=ids, **changes)
+def lane(precision: str, ids: list[int], **changes: Any) -> Record:
+    return Record.model_validate(record(f"pytorch:CPU:{precision}", token_ids=ids, **changes))
 
 
 def test_each_lane_tells_where_it_leaves_the_highest_precision() -> None:
@@ -51,7 +52,7 @@ def test_the_reference_is_the_highest_precision_and_the_first_of_equals(
     precisions: list[str], highest: str
 ) -> None:
     found = reference_of([lane(each, [1]) for each in precisions], 0.0)
-    assert found is not None and found["precision"] == highest
+    assert found is not None and found.precision == highest
 
 
 @pytest.mark.parametrize("temperature", [0.7, None])
@@ -72,7 +73,7 @@ def test_answers_that_were_drawn_by_chance_cannot_be_compared(temperature: float
     ],
 )
 def test_a_lane_with_another_prompt_or_no_answer_is_not_compared(changes: dict[str, Any]) -> None:
-    assert agreement([lane("fp32", [1]), {**lane("int8", [1]), **changes}], 0.0) is None
+    assert agreement([lane("fp32", [1]), lane("int8", [1]).model_copy(update=changes)], 0.0) is None
 
 
 def test_the_words_that_differ_are_marked() -> None:

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from playground.runs.metrics import bandwidth_gbs, decode_tps, figures, live_tps
+from playground.runs.metrics import bandwidth_gbs, decode_tps, live_tps, timings
 
 MS = 1_000_000
 
 
 def test_the_figures_follow_their_definitions() -> None:
     # submitted at 0, begun at 5 ms, tokens at 105, 125, 145, 205 ms
-    found = figures(0, 5 * MS, [105 * MS, 125 * MS, 145 * MS, 205 * MS])
-    assert found["ttft_ms"] == pytest.approx(100)
-    assert found["ttft_user_ms"] == pytest.approx(105)
-    assert found["decode_tps"] == pytest.approx(30)  # 3 intervals in 100 ms
-    assert found["tpot_ms"] == pytest.approx(100 / 3)
-    assert found["itl_p50_ms"] == pytest.approx(20)
-    assert found["itl_p95_ms"] == pytest.approx(56)  # 20 + 0.9 · (60 − 20), as numpy has it
+    found = timings(0, 5 * MS, [105 * MS, 125 * MS, 145 * MS, 205 * MS])
+    assert found.ttft_ms == pytest.approx(100)
+    assert found.ttft_user_ms == pytest.approx(105)
+    assert found.decode_tps == pytest.approx(30)  # 3 intervals in 100 ms
+    assert found.tpot_ms == pytest.approx(100 / 3)
+    assert found.itl_p50_ms == pytest.approx(20)
+    assert found.itl_p95_ms == pytest.approx(56)  # 20 + 0.9 · (60 − 20), as numpy has it
 
 
 def test_what_cannot_be_known_is_none_and_never_zero() -> None:
-    assert set(figures(None, None, []).values()) == {None}
-    one = figures(0, 5 * MS, [105 * MS])
-    assert one["ttft_ms"] == pytest.approx(100)
-    assert one["decode_tps"] is one["tpot_ms"] is one["itl_p50_ms"] is None
+    assert set(dict(timings(None, None, [])).values()) == {None}
+    one = timings(0, 5 * MS, [105 * MS])
+    assert one.ttft_ms == pytest.approx(100)
+    assert one.decode_tps is one.tpot_ms is one.itl_p50_ms is None
     assert decode_tps([7, 7]) is None
     assert bandwidth_gbs(None, 30.0) is bandwidth_gbs(10, None) is None
 
 
 def test_two_tokens_have_one_interval() -> None:
-    found = figures(0, 0, [10 * MS, 30 * MS])
-    assert found["itl_p50_ms"] == found["itl_p95_ms"] == found["tpot_ms"] == pytest.approx(20)
+    found = timings(0, 0, [10 * MS, 30 * MS])
+    assert found.itl_p50_ms == found.itl_p95_ms == found.tpot_ms == pytest.approx(20)
 
 
 def test_bandwidth_is_weights_times_rate() -> None:

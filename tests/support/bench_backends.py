@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ class Echo(Backend):
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
         return Loaded(device, "a test", "0", capacity=capacity, longest_prompt=capacity)
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         for n in range(options.max_new_tokens):
             yield [prompt[0], len(prompt)][n % 2]
 
@@ -33,7 +33,7 @@ class DiesInItsFifthRun(Echo):
 
     runs = 0
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         self.runs += 1
         for n, token in enumerate(super().generate(prompt, options)):
             if (self.runs, n) == (5, 3):

@@ -11,6 +11,7 @@ import psutil
 
 from playground.workers.process import child_environment
 
+FAST = "fake:CPU:500tps"  # a lane that needs no model
 PATH = child_environment()["PYTHONPATH"]  # the project's and whatever is on it already
 WITH_SIGINT = """
 import os, signal, sys
@@ -19,9 +20,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
 
-def playground(
-    *arguments: str, home: Path, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
+def playground(*arguments: str, home: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """`python -m playground …` with that data folder."""
     return subprocess.run(
         [sys.executable, "-m", "playground", *arguments],

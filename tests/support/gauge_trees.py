@@ -1,17 +1,20 @@
-"""Parts of /sys and /proc of machines with GPUs and NPUs: stubs, made after the kernel's sources
-and what owners of such machines published. No hardware has confirmed them.
+"""Stubs of /sys and /proc of machines with GPUs and NPUs, modelled on the kernel's sources and on
+what owners of such machines published. They have not been checked on real hardware.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pynvml
+import pytest
 
 from playground.devices import Hardware, sysfs
-from playground.gauges.readings import Moment
+from playground.gauges import linux
+from playground.gauges.readings import Gauge, LoadProbe, Meter, Moment
 from tests.support.machines import AMD, INTEL, NVIDIA, StubLinux
 
 IGPU, NPU, CARD, APU, XDNA = (
@@ -21,10 +24,11 @@ IGPU, NPU, CARD, APU, XDNA = (
     "0000:c1:00.0",
     "0000:c2:00.1",
 )
+RENDER, CARD_NODE, ACCEL = "/dev/dri/renderD128", "/dev/dri/renderD129", "/dev/accel/accel0"
 
 
 class StubMachine(StubLinux):
-    """Devices' files are written by `at`, processes' by `opens`; seconds pass by `after`."""
+    """A machine whose files a test writes: of devices with `at`, of processes with `opens`."""
 
     @property
     def hardware(self) -> tuple[Hardware, ...]:
@@ -35,32 +39,84 @@ class StubMachine(StubLinux):
         for name, content in files.items():
             self.write(f"sys/bus/pci/devices/{address}/{name.replace('__', '/')}", str(content))
 
-    def opens(self, pid: int, fd: int, node: str, account: str = "") -> None:
-        """A file descriptor of a process, and the kernel's account of it."""
+    def opens(self, pid: int, fd: int, node: str, statistics: str = "") -> None:
+        """A file descriptor of a process, and the kernel's statistics on it."""
         links = self.root / f"proc/{pid}/fd"
         links.mkdir(parents=True, exist_ok=True)
         (links / str(fd)).unlink(missing_ok=True)
         (links / str(fd)).symlink_to(node)
-        self.write(f"proc/{pid}/fdinfo/{fd}", f"pos:\t0\nflags:\t02100002\nmnt_id:\t29\n{account}")
+        self.write(
+            f"proc/{pid}/fdinfo/{fd}", f"pos:\t0\nflags:\t02100002\nmnt_id:\t29\n{statistics}"
+        )
 
     def uses(self, pid: int, fd: int, node: str, client: int, pdev: str, *lines: str) -> None:
-        """Such a file descriptor of a DRM driver."""
+        """A file descriptor of a DRM driver's device."""
         head = f"drm-driver:\tstub\ndrm-client-id:\t{client}\ndrm-pdev:\t{pdev}"
         self.opens(pid, fd, node, "\n".join([head, *lines]))
 
     def energy(self, uj: int, zone: str = "intel-rapl:0", name: str = "package-0") -> None:
         folder = f"sys/class/powercap/{zone}"
         files = {"name": name, "energy_uj": uj, "max_energy_range_uj": 262143328850}
-        for each, content in files.items():
-            self.write(f"{folder}/{each}", str(content))
+        for file, content in files.items():
+            self.write(f"{folder}/{file}", str(content))
 
 
 def after(seconds: float, **lanes: set[int]) -> Moment:
+    """The moment of a reading. lanes: the process ids of each lane's worker."""
     return Moment(round(seconds * 1e9), {lane: frozenset(pids) for lane, pids in lanes.items()})
 
 
+def first_gpu(machine: StubMachine, nvml: ModuleType | None = None) -> LoadProbe:
+    return linux.gpu_probes(machine.hardware, machine.root, nvml)[0]
+
+
+def read_one(probe: LoadProbe, moment: Moment) -> Gauge:
+    """The gauge of a probe that has one."""
+    (gauge,) = probe.read(moment)
+    assert (gauge.percent is None) == bool(gauge.reason), "exactly the unknown has a reason"
+    return gauge
+
+
+def meter_reader(
+    machine: StubMachine, nvml: ModuleType | None = None
+) -> Callable[[float], dict[str, Meter]]:
+    """Reads all meters of the machine, by what they cover."""
+    probes = linux.power_probes(machine.hardware, machine.root, nvml)
+
+    def read(seconds: float) -> dict[str, Meter]:
+        meters = [meter for probe in probes for meter in probe.read(after(seconds))]
+        assert all((meter.watts is None) == bool(meter.reason) for meter in meters)
+        assert len({meter.covers for meter in meters}) == len(meters)
+        return {meter.covers: meter for meter in meters}
+
+    return read
+
+
+def deny(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Take away the permission to read files of that name; file modes do not stop root."""
+    real = Path.read_text
+
+    def read_text(path: Path, *args: Any, **options: Any) -> str:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+
+
+def i915(render_ns: int, video_ns: int = 0) -> tuple[str, ...]:
+    """The driver's statistics on one client."""
+    return (
+        f"drm-engine-render:\t{render_ns} ns",
+        f"drm-engine-video:\t{video_ns} ns",
+        "drm-engine-capacity-video:\t2",
+        "drm-resident-system0:\t1000 MiB",
+        "drm-resident-stolen-system0:\t0",
+    )
+
+
 def meteor_lake(root: Path) -> StubMachine:
-    """i915 and intel_vpu, RAPL with a part."""
+    """i915 and intel_vpu, and RAPL with a part of the package."""
     machine = StubMachine(root)
     machine.plug_in(IGPU, 0x030000, INTEL, 0x7D55, "i915", "drm/renderD128")
     machine.plug_in(NPU, 0x120000, INTEL, 0x7D1D, "intel_vpu", "accel/accel0")
@@ -75,7 +131,7 @@ def meteor_lake(root: Path) -> StubMachine:
 
 
 def lunar_lake(root: Path) -> StubMachine:
-    """xe: one tile, a gt for computing and one for media."""
+    """xe: one tile with a gt for computing and one for media."""
     machine = StubMachine(root)
     machine.plug_in(IGPU, 0x030000, INTEL, 0x64A0, "xe", "drm/renderD128")
     for gt in ("gt0", "gt1"):
@@ -85,7 +141,7 @@ def lunar_lake(root: Path) -> StubMachine:
 
 
 def amd_laptop(root: Path) -> StubMachine:
-    """A chip with GPU and NPU, without a RAPL that may be read."""
+    """A chip with GPU and NPU, and no readable RAPL."""
     machine = StubMachine(root)
     machine.plug_in(APU, 0x030000, AMD, 0x15BF, "amdgpu", "drm/renderD128")
     machine.plug_in(XDNA, 0x118000, 0x1022, 0x1502, "amdxdna", "accel/accel0")
@@ -98,7 +154,7 @@ def amd_laptop(root: Path) -> StubMachine:
 
 
 def with_nvidia(root: Path) -> StubMachine:
-    """A laptop with an Intel and an NVIDIA GPU, as "two GPUs"."""
+    """A laptop with an Intel and an NVIDIA GPU."""
     machine = meteor_lake(root)
     machine.write("sys/module/nvidia/version", "570.86.16")
     machine.plug_in(CARD, 0x030200, NVIDIA, 0x28E0, "nvidia", "drm/renderD129")
@@ -106,21 +162,29 @@ def with_nvidia(root: Path) -> StubMachine:
     return machine
 
 
-class StubNvml:
-    """With one GPU; `refuses` names what it does not support, `broken` why it does not start."""
+class StubNvml(ModuleType):
+    """NVML with one GPU. refuses: what it does not support; broken: the error of its start."""
 
     NVML_CLOCK_SM = pynvml.NVML_CLOCK_SM
 
     def __init__(self) -> None:
+        super().__init__("pynvml")
         self.refuses: set[str] = set()
         self.broken = 0
         self.started = 0
-        self.busy: dict[int, int] = {}  # percent by pid, of those that computed
+        self.busy: dict[int, int] = {}  # percent by pid of the processes that computed
         self.energy_mj = 50_000
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("NVMLError"):
             return getattr(pynvml, name)
+        functions = {
+            "nvmlInit": self._init,
+            "nvmlDeviceGetHandleByPciBusId": self._handle,
+            "nvmlDeviceGetProcessUtilization": self._process_utilization,
+        }
+        if name in functions:
+            return functions[name]
         answers = {
             "UtilizationRates": SimpleNamespace(gpu=64, memory=20),
             "MemoryInfo": SimpleNamespace(total=8 << 30, used=2_500_000_000),
@@ -129,27 +193,27 @@ class StubNvml:
             "TotalEnergyConsumption": self.energy_mj,
             "PowerUsage": 45_500,
         }
-        question = name.removeprefix("nvmlDeviceGet")
-        if question not in answers:
+        query = name.removeprefix("nvmlDeviceGet")
+        if query not in answers:
             raise AttributeError(name)
-        if question in self.refuses:
-            return lambda *about: self._raise(pynvml.NVML_ERROR_NOT_SUPPORTED)
-        return lambda *about: answers[question]
+        if query in self.refuses:
+            return lambda *arguments: self._raise(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return lambda *arguments: answers[query]
 
     def _raise(self, code: int) -> None:
         raise pynvml.NVMLError(code)
 
-    def nvmlInit(self) -> None:
+    def _init(self) -> None:
         self.started += 1
         if self.broken:
             self._raise(self.broken)
 
-    def nvmlDeviceGetHandleByPciBusId(self, address: str) -> str:
+    def _handle(self, address: str) -> str:
         if address != CARD:
             self._raise(pynvml.NVML_ERROR_NOT_FOUND)
         return "the GPU"
 
-    def nvmlDeviceGetProcessUtilization(self, gpu: str, since_us: int) -> list[SimpleNamespace]:
+    def _process_utilization(self, gpu: str, since_us: int) -> list[SimpleNamespace]:
         if "ProcessUtilization" in self.refuses:
             self._raise(pynvml.NVML_ERROR_NOT_SUPPORTED)
         if not self.busy:

@@ -1,12 +1,10 @@
-"""Machines that are not at hand, as sysfs trees and registries: stubs, made after what owners of
-such machines published (lspci, Device Manager, registry exports). No hardware has confirmed them.
+"""Stubs of other machines as sysfs trees and registries, modelled on what owners of such machines
+published (lspci, Device Manager, registry exports). They have not been checked on real hardware.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from playground.devices import windows
 
@@ -16,7 +14,7 @@ ACCELERATOR = "{F01A9D53-3FF6-48D2-9F97-C8A7004BE10C}"
 
 
 class StubLinux:
-    """A root folder with the parts of /sys, /proc and /usr/share that are read."""
+    """A root folder with those parts of /sys, /proc and /usr/share that are read."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -43,18 +41,18 @@ class StubLinux:
 
 
 class StubRegistry:
-    """Keys as a dict of dicts; states by instance, 0 unless told; None is unplugged. LUIDs too."""
+    """Keys and their values; by instance, states (default: 0; None: not plugged in) and LUIDs."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, dict[str, Any]] = {}
+        self.entries: dict[str, dict[str, object]] = {}
         self.states: dict[str, int | None] = {}
         self.luids: dict[str, int] = {}
 
     def keys(self, path: str) -> list[str]:
-        inside = [each[len(path) + 1 :] for each in self.entries if each.startswith(f"{path}\\")]
-        return list(dict.fromkeys(each.partition("\\")[0] for each in inside))
+        inside = [key[len(path) + 1 :] for key in self.entries if key.startswith(f"{path}\\")]
+        return list(dict.fromkeys(key.partition("\\")[0] for key in inside))
 
-    def values(self, path: str) -> Mapping[str, Any]:
+    def values(self, path: str) -> windows.Values:
         return self.entries.get(path, {})
 
     def state(self, instance: str) -> int | None:
@@ -76,43 +74,47 @@ class StubRegistry:
         luid: int | None = None,
         place: tuple[int, int, int] = (0, 2, 0),
     ) -> None:
-        """driver: its description, version and maker. luid: what the device's property says.
-        place: its bus, device and function on PCI."""
+        """driver: its description, version and provider. luid: the device property's value.
+        place: PCI bus, device and function."""
         instance = rf"PCI\VEN_{vendor:04X}&DEV_{device:04X}&SUBSYS_22128086&REV_08\3&11583659&0&10"
-        node: dict[str, Any] = {
+        node: dict[str, object] = {
             "devicedesc": "@oem1.inf,%name%;Multimedia Video Controller",
             "compatibleids": [rf"PCI\VEN_{vendor:04X}&CC_{pci_class}", rf"PCI\CC_{pci_class}"],
             "locationinformation": r"@System32\drivers\pci.sys,#65536;"
             "PCI bus %1, device %2, function %3;({},{},{})".format(*place),
         }
         if driver:
-            number = len([each for each in self.entries if each.startswith(windows.CLASS)])
+            number = len([key for key in self.entries if key.startswith(windows.CLASS)])
             node |= {"classguid": setup_class, "driver": rf"{setup_class}\{number:04d}"}
-            named = dict(zip(("driverdesc", "driverversion", "providername"), driver, strict=True))
-            self.entries[rf"{windows.CLASS}\{setup_class}\{number:04d}"] = named
+            names = ("driverdesc", "driverversion", "providername")
+            values = dict(zip(names, driver, strict=True))
+            self.entries[rf"{windows.CLASS}\{setup_class}\{number:04d}"] = {**values}
         self.entries[rf"{windows.ENUM}\{instance}"] = node
         self.entries[rf"{windows.ENUM}\{instance}\Device Parameters"] = {"videoid": video}
         self.states[instance] = state
         if luid is not None:
             self.luids[instance] = luid
 
-    def adapter(self, video: str, description: str, vendor: int, luid: int, **values: Any) -> None:
-        """One that Direct3D knows, with a driver 32.0.101.6874, seen at the last start."""
+    def adapter(
+        self, video: str, description: str, vendor: int, luid: int, **values: object
+    ) -> None:
+        """An adapter of Direct3D, with driver 32.0.101.6874, present at the last start."""
         entry = {"description": description, "vendorid": vendor, "adapterluid": luid}
         seen = {"lastseen": 900, "driverversion": 0x0020_0000_0065_1ADA, "softwareadapter": 0}
         self.entries[rf"{windows.DIRECTX}\{video}"] = {**entry, **seen, **values}
 
 
 def laptop() -> StubRegistry:
-    """A Windows laptop: Intel GPU and NPU, an NVIDIA GPU, and an AMD one that was docked once."""
+    """A Windows laptop: Intel GPU and NPU, an NVIDIA GPU, and an AMD GPU that was docked once."""
     machine = StubRegistry()
     intel = ("Intel(R) Arc(TM) Graphics", "32.0.101.6874", "Intel Corporation")
     machine.plug_in(INTEL, 0x7D55, "0300", intel, video="{AAAA}")
     nvidia = ("NVIDIA GeForce RTX 4060 Laptop GPU", "32.0.15.6614", "NVIDIA")
     machine.plug_in(NVIDIA, 0x28E0, "0302", nvidia, video="{bbbb}", place=(1, 0, 0))
     npu = ("Intel(R) AI Boost", "32.0.100.4239", "Intel Corporation")
-    accelerator: dict[str, Any] = {"setup_class": ACCELERATOR, "video": "{cccc}"}
-    machine.plug_in(INTEL, 0x7D1D, "1200", npu, **accelerator, luid=0x1030D)
+    machine.plug_in(
+        INTEL, 0x7D1D, "1200", npu, setup_class=ACCELERATOR, video="{cccc}", luid=0x1030D
+    )
     docked = ("AMD Radeon RX 7600", "32.0.21041.1000", "Advanced Micro Devices, Inc.")
     machine.plug_in(AMD, 0x7480, "0300", docked, video="{dddd}", state=None)
     machine.entries[windows.DIRECTX] = {"lastseen": 900}

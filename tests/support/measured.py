@@ -1,14 +1,15 @@
-"""Results as the arena and the bench hand them over, for what is done with them afterwards."""
+"""Results as they stand in a file, and entries of the history made of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from playground.history import RUN, Entry
+from playground.history import BENCH, RUN, Entry
+from playground.history.entry import parse_entry
 
 
 def record(lane: str = "openvino-genai:CPU:int8", **changes: Any) -> dict[str, Any]:
-    """A finished lane's record, with what the test wants otherwise."""
+    """A finished lane's record; changes: fields with another value."""
     backend, device, precision = lane.split(":")
     return {
         "lane": lane,
@@ -61,12 +62,23 @@ def settings(prompt: str = "What is the capital of France?", **changes: Any) -> 
     }
 
 
-def run(*records: dict[str, Any], mode: str = "together", id: int | None = None) -> Entry:
-    found = result(*records, mode=mode)
-    return Entry(RUN, found, settings(mode=mode), [], "2026-11-20T12:34:56.789Z", id)
+def run(*records: dict[str, Any], mode: str = "together", entry_id: int | None = None) -> Entry:
+    content = {"result": result(*records, mode=mode), "settings": settings(mode=mode)}
+    return parse_entry(RUN, content, "2026-11-20T12:34:56.789Z", entry_id)
+
+
+def entry(
+    result: dict[str, Any],
+    settings: dict[str, Any] | None = None,
+    gauges: list[object] | None = None,
+    made_at: str | None = None,
+) -> Entry:
+    """A run or a benchmark, whichever the result is of."""
+    content = {"result": result, "settings": settings or {}, "gauges": gauges or []}
+    return parse_entry(BENCH if "results" in result else RUN, content, made_at)
 
 
 def bench(*records: dict[str, Any]) -> dict[str, Any]:
     """What `bench --json` prints."""
-    said = {"model": "smollm2-135m", "mode": "in-turn", "runs": 3}
-    return {"settings": said, "machine": {"cores": 2}, "results": list(records)}
+    settings = {"model": "smollm2-135m", "mode": "in-turn", "runs": 3}
+    return {"settings": settings, "machine": {"cores": 2}, "results": list(records)}

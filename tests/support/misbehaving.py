@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from backends.base import Backend, BackendError, Loaded, Options
@@ -18,7 +18,7 @@ class Steady(Backend):
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
         return Loaded(device, "a test", "0")
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         for n in range(options.max_new_tokens):
             time.sleep(0.01)
             yield n % 256
@@ -27,14 +27,14 @@ class Steady(Backend):
 class Slow(Steady):
     """A token every 60 ms: slow enough to count what comes after a stop on a busy machine."""
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         for token in super().generate(prompt, options):
             time.sleep(0.05)
             yield token
 
 
 class RaisesMidway(Steady):
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         for n, token in enumerate(super().generate(prompt, options)):
             if n == 3 and prompt == [13]:
                 raise RuntimeError("a wheel came off\nand rolled away")
@@ -49,7 +49,7 @@ class RaisesForAPerson(Steady):
 class Hangs(Steady):
     """Blocks without using any CPU; a stop cannot reach it."""
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         for n, token in enumerate(super().generate(prompt, options)):
             if n == 3 and prompt == [13]:
                 time.sleep(3600)
@@ -59,7 +59,7 @@ class Hangs(Steady):
 class Computes(Steady):
     """A long prefill: no event for a while, but it works."""
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         end = time.monotonic() + (3 if prompt == [13] else 0)
         while time.monotonic() < end:
             pass
@@ -69,7 +69,7 @@ class Computes(Steady):
 class Noisy(Steady):
     """Prints from Python, from the C library and straight to fd 1, and reads stdin."""
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         # The one that Python uses: the older msvcrt.dll keeps descriptors of its own.
         libc = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
         for token in super().generate(prompt, options):
@@ -84,7 +84,7 @@ class Noisy(Steady):
 class Fast(Steady):
     """As fast as Python can, until told to stop."""
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         for n in range(options.max_new_tokens):
             yield n % 256
 
@@ -100,7 +100,7 @@ class Payload(Steady):
         "[click](javascript:window.hacked='link') the end"
     )
 
-    def generate(self, prompt: Sequence[int], options: Options) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         text = self.TEXT.replace("EVIL", bytes(prompt).decode())
         for byte in text.encode()[: options.max_new_tokens]:
             time.sleep(0.001)

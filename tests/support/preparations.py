@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from playground import models
 from playground.workers.process import child_environment
+from tests.support.command_line import interruptible
 
 XML = (
     '<net><layers><layer name="w" type="Const"><data element_type="f16" shape="64, 64" '
@@ -62,10 +62,10 @@ class Asked:
 
     def __init__(self, model: Path | str, lanes: str, log: Path) -> None:
         self._log = log
-        command = [sys.executable, "-m", "playground", "prepare", "--model", str(model)]
+        command = ("-m", "playground", "prepare", "--model", str(model), "--lanes", lanes)
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*command, "--lanes", lanes],
+                interruptible(*command),
                 stderr=stderr,
                 env=child_environment(),
                 cwd=log.parent,

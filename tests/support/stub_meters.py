@@ -1,15 +1,23 @@
-"""Stubs of devices that are not at hand: gauges and meters that say what they are told."""
+"""Stubs of devices that this machine does not have: gauges and meters with given figures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from playground.gauges.readings import Gauge, Meter, Moment
+from playground.gauges.readings import Gauge, Meter, Moment, Sample
+
+NS_PER_S = 1_000_000_000
+
+
+def sample(second: float, span: float = 1.0, **readings: Any) -> Sample:
+    """The sample of the `span` seconds that end at `second`."""
+    return Sample(int((second - span) * NS_PER_S), int(second * NS_PER_S), **readings)
 
 
 @dataclass
 class StubGauge:
-    """A GPU or NPU. own: whether it tells each worker's part, which is then all of it."""
+    """A GPU or NPU. own: whether it reports each lane's part, which is then the whole load."""
 
     name: str = "stub NPU"
     percent: float | None = 93.0

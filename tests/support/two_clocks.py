@@ -1,11 +1,12 @@
-"""Backends as they are, with a second clock on the same answers, which is not ours: what it says is
-written to the file that TWO_CLOCKS names, one JSON line an answer."""
+"""The real backends, timed a second time by clocks that are not ours: each answer's figures go to
+the file that TWO_CLOCKS names, as one JSON line."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from backends.onnx_genai import OnnxGenAI
 from backends.openvino_genai import OpenVinoGenAI
 
 
-def tell(**figures: float) -> None:
+def write_figures(**figures: float) -> None:
     with Path(os.environ["TWO_CLOCKS"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(figures) + "\n")
 
 
 class WatchedOpenVino(OpenVinoGenAI):
-    """OpenVINO GenAI's own PerfMetrics."""
+    """Timed by OpenVINO GenAI's own PerfMetrics."""
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
         loaded = super().load(model, device, precision, capacity)
@@ -28,11 +29,11 @@ class WatchedOpenVino(OpenVinoGenAI):
 
         class Watched:
             def generate(self, *arguments: Any) -> None:
-                told = pipeline.generate(*arguments).perf_metrics
-                tell(
-                    tokens=told.get_num_generated_tokens(),
-                    ttft_ms=told.get_ttft().mean,
-                    decode_tps=told.get_throughput().mean,
+                metrics = pipeline.generate(*arguments).perf_metrics
+                write_figures(
+                    tokens=metrics.get_num_generated_tokens(),
+                    ttft_ms=metrics.get_ttft().mean,
+                    decode_tps=metrics.get_throughput().mean,
                 )
 
         self._pipeline = Watched()
@@ -40,8 +41,9 @@ class WatchedOpenVino(OpenVinoGenAI):
 
 
 class WatchedOnnx(OnnxGenAI):
-    """A bare loop's clock, as benchmark_e2e.py of onnxruntime-genai has it: time to first token is
-    prefill and the first step; each further step is timed apart, and the rate is 1 / their mean."""
+    """Timed around a bare loop, as in benchmark_e2e.py of onnxruntime-genai: time to first token is
+    prefill plus the first step; each further step is timed by itself, and the rate is 1 / their
+    mean."""
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
         loaded = super().load(model, device, precision, capacity)
@@ -53,11 +55,11 @@ class WatchedOnnx(OnnxGenAI):
                 self._prefill, self._steps = 0.0, list[float]()
 
             def append_tokens(self, ids: list[int]) -> None:
-                spent = seconds(lambda: self._generator.append_tokens(ids))
-                if self._steps:  # after an end of text, which the answer goes past
-                    self._steps[-1] += spent
+                elapsed = seconds(lambda: self._generator.append_tokens(ids))
+                if self._steps:  # after an end-of-text token that the answer ignores
+                    self._steps[-1] += elapsed
                 else:
-                    self._prefill = spent
+                    self._prefill = elapsed
 
             def generate_next_token(self) -> None:
                 self._steps.append(seconds(self._generator.generate_next_token))
@@ -67,11 +69,11 @@ class WatchedOnnx(OnnxGenAI):
 
             def __del__(self) -> None:
                 if len(self._steps) > 1:
-                    rest = self._steps[1:]
-                    tell(
+                    later = self._steps[1:]
+                    write_figures(
                         tokens=len(self._steps),
                         ttft_ms=1000 * (self._prefill + self._steps[0]),
-                        decode_tps=len(rest) / sum(rest),
+                        decode_tps=len(later) / sum(later),
                     )
 
         class Library:
@@ -82,7 +84,7 @@ class WatchedOnnx(OnnxGenAI):
         return loaded
 
 
-def seconds(work: Any) -> float:
+def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -1,99 +1,130 @@
-"""The probes of a Linux machine: one for each GPU and NPU, chosen by its driver; and of power."""
+"""The probes of a Linux machine: for each GPU and NPU the one of its driver; and power meters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from playground.devices import Hardware
-from playground.gauges.linux.amd_gpu import AmdGpu, AmdGpuPower
-from playground.gauges.linux.amd_npu import AmdNpu
-from playground.gauges.linux.intel_gpu import IntelGpu, IntelGpuPower
-from playground.gauges.linux.intel_npu import IntelNpu
-from playground.gauges.linux.pci import MEASURING, Silent
+from playground.gauges.linux.amd import AmdGpu, AmdGpuPower, AmdNpu
+from playground.gauges.linux.intel import IntelGpu, IntelGpuPower, IntelNpu
+from playground.gauges.linux.pci import GpuLoad, GpuPower
 from playground.gauges.linux.rapl import Rapl
 from playground.gauges.nvidia import NvidiaGpu, NvidiaGpuPower
-from playground.gauges.readings import LoadProbe, Meter, Moment, PowerProbe
+from playground.gauges.readings import (
+    MEASURING,
+    Gauge,
+    LoadProbe,
+    Meter,
+    Moment,
+    PowerProbe,
+    UnreadableProbe,
+)
 
-HELP = {
+HINTS = {
     "nouveau": "NVIDIA's own driver does.",
-    "vfio-pci": "The device is given to a virtual machine.",
+    "vfio-pci": "The device is assigned to a virtual machine.",
 }
 
 
 def gpu_probes(
-    hardware: Iterable[Hardware], root: Path = Path("/"), nvml: Any = None
+    hardware: Iterable[Hardware], root: Path = Path("/"), nvml: ModuleType | None = None
 ) -> list[LoadProbe]:
-    """nvml: the module pynvml, or a stub of it; None: imported when an NVIDIA GPU is first read."""
-    return [_gpu(each, root, nvml) for each in hardware if each.kind == "GPU"]
+    """nvml: as in Nvml."""
+    return [_gpu(device, root, nvml) for device in hardware if device.kind == "GPU"]
 
 
 def npu_probes(hardware: Iterable[Hardware], root: Path = Path("/")) -> list[LoadProbe]:
-    return [_npu(each, root) for each in hardware if each.kind == "NPU"]
+    return [_npu(device, root) for device in hardware if device.kind == "NPU"]
 
 
 def power_probes(
-    hardware: Iterable[Hardware], root: Path = Path("/"), nvml: Any = None
+    hardware: Iterable[Hardware], root: Path = Path("/"), nvml: ModuleType | None = None
 ) -> list[PowerProbe]:
-    """The package's meter first, then those of the cards that have one."""
-    gpus = [each for each in hardware if each.kind == "GPU"]
-    amd = [each for each in gpus if driver(each) == "amdgpu"]
-    apus = [AmdGpuPower(each, root) for each in amd if AmdGpuPower.fits(each, root, "apu")]
-    probes: list[PowerProbe] = [Package(Rapl(root), apus)]
-    for each in gpus:
-        if driver(each) == "nvidia":
-            probes.append(NvidiaGpuPower(each, root, nvml))
-        elif driver(each) in ("i915", "xe") and IntelGpuPower.fits(each, root):
-            probes.append(IntelGpuPower(each, root))
-        elif driver(each) == "amdgpu" and AmdGpuPower.fits(each, root, "card"):
-            probes.append(AmdGpuPower(each, root))
+    """The package's meter first, then those of the graphics cards that have one."""
+    gpus = [device for device in hardware if device.kind == "GPU"]
+    amd = [device for device in gpus if driver_name(device) == "amdgpu"]
+    apus = [AmdGpuPower(gpu, root) for gpu in amd if AmdGpuPower.supports(gpu, root, "apu")]
+    probes: list[PowerProbe] = [RaplWithFallback(Rapl(root), apus)]
+    for gpu in gpus:
+        driver = driver_name(gpu)
+        if driver == "nvidia":
+            probes.append(AwakeNvidiaGpuPower(gpu, root, nvml))
+        elif driver in ("i915", "xe") and IntelGpuPower.supports(gpu, root):
+            probes.append(IntelGpuPower(gpu, root))
+        elif driver == "amdgpu" and AmdGpuPower.supports(gpu, root, "card"):
+            probes.append(AmdGpuPower(gpu, root))
     return probes
 
 
-class Package:
-    """RAPL; where that cannot be read, an AMD chip's own figure, which anyone may read."""
+class AwakeNvidiaGpu(GpuLoad):
+    """Reads an NVIDIA GPU only while it is awake."""
 
-    def __init__(self, rapl: PowerProbe, others: Sequence[PowerProbe]) -> None:
+    def __init__(self, device: Hardware, root: Path, nvml: ModuleType | None) -> None:
+        super().__init__(device, root)
+        self._gpu = NvidiaGpu(device, nvml)
+
+    def read_awake(self, moment: Moment) -> Gauge:
+        return self._gpu.gauge(moment)
+
+
+class AwakeNvidiaGpuPower(GpuPower):
+    """Reads an NVIDIA GPU's power only while it is awake."""
+
+    def __init__(self, device: Hardware, root: Path, nvml: ModuleType | None) -> None:
+        super().__init__(device, root)
+        self._gpu = NvidiaGpuPower(device, nvml)
+
+    def reset(self) -> None:
+        self._gpu.reset()
+
+    def read_awake(self, moment: Moment) -> Meter:
+        return self._gpu.meter(moment)
+
+
+class RaplWithFallback:
+    """RAPL; if that can't be read, an AMD chip's own figure, which every user may read."""
+
+    def __init__(self, rapl: PowerProbe, fallbacks: Sequence[PowerProbe]) -> None:
         self.name = rapl.name
-        self._rapl, self._others = rapl, others
+        self._rapl, self._fallbacks = rapl, fallbacks
 
     def read(self, moment: Moment) -> list[Meter]:
         meters = self._rapl.read(moment)
-        if all(each.watts is not None or each.reason == MEASURING for each in meters):
+        if all(meter.watts is not None or meter.reason == MEASURING for meter in meters):
             return meters
-        others = [each for other in self._others for each in other.read(moment)]
-        return [each for each in others if each.watts is not None] or meters
+        others = [meter for fallback in self._fallbacks for meter in fallback.read(moment)]
+        return [meter for meter in others if meter.watts is not None] or meters
 
 
-def driver(device: Hardware) -> str:
+def driver_name(device: Hardware) -> str:
     """ "i915" of "i915, Linux 6.11.0"; "" without a driver."""
     return (device.driver or "").partition(",")[0]
 
 
-def _gpu(device: Hardware, root: Path, nvml: Any) -> LoadProbe:
-    name = driver(device)
-    if name in ("i915", "xe"):
+def _gpu(device: Hardware, root: Path, nvml: ModuleType | None) -> LoadProbe:
+    driver = driver_name(device)
+    if driver in ("i915", "xe"):
         return IntelGpu(device, root)
-    if name == "amdgpu":
+    if driver == "amdgpu":
         return AmdGpu(device, root)
-    if name == "nvidia":
-        return NvidiaGpu(device, root, nvml)
-    return Silent(device, silence(device))
+    if driver == "nvidia":
+        return AwakeNvidiaGpu(device, root, nvml)
+    return UnreadableProbe(device, _unreadable_reason(device))
 
 
 def _npu(device: Hardware, root: Path) -> LoadProbe:
-    name = driver(device)
-    if name == "intel_vpu":
+    driver = driver_name(device)
+    if driver == "intel_vpu":
         return IntelNpu(device, root)
-    if name == "amdxdna":
+    if driver == "amdxdna":
         return AmdNpu(device, root)
-    return Silent(device, silence(device))
+    return UnreadableProbe(device, _unreadable_reason(device))
 
 
-def silence(device: Hardware) -> str:
-    """Why it has no gauge, and what would help."""
-    name = driver(device)
-    if not name:
-        return f"Its driver is missing. Install that of {device.vendor}, then restart."
-    return f"The driver {name} tells no load. {HELP.get(name, '')}".strip()
+def _unreadable_reason(device: Hardware) -> str:
+    driver = driver_name(device)
+    if not driver:
+        return f"Its driver is missing. Install {device.vendor}'s driver, then restart."
+    return f"The {driver} driver does not report load. {HINTS.get(driver, '')}".strip()

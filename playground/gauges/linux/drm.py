@@ -1,4 +1,4 @@
-"""What our workers use of a GPU or NPU, from the kernel's account of each open device file.
+"""How much our workers use a GPU or NPU, from the kernel's statistics on each open device file.
 
 /proc/<pid>/fdinfo/<n> needs no root for one's own processes. Format: the kernel's
 Documentation/gpu/drm-usage-stats.rst. i915, amdgpu and amdxdna count nanoseconds, xe cycles.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,25 +22,25 @@ UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 @dataclass(frozen=True)
 class DrmEngine:
-    """Busy since the file was opened, in ns; or in cycles, and then with those that passed."""
+    """One engine's busy time since the file was opened: in ns, or in cycles out of `total`."""
 
     busy: int
-    passed: int | None = None
-    capacity: int = 1  # of how many like engines `busy` is the sum
+    total: int | None = None
+    capacity: int = 1  # number of identical engines of which `busy` is the sum
 
 
 @dataclass(frozen=True)
-class Client:
-    """One opening of a device; all file descriptors made of it tell the same."""
+class DrmClient:
+    """One opened device; all file descriptors duplicated from it have the same statistics."""
 
-    id: str
-    device: str  # PCI address; "" where it is not told
+    client_id: str
+    device: str  # PCI address; "" if unknown
     engines: Mapping[str, DrmEngine] = field(default_factory=dict)
     resident: int | None = None  # bytes
 
 
 @dataclass(frozen=True)
-class Use:
+class DrmUsage:
     """percent: 0..100 of the busiest engine; None: not known yet, or the driver does not count."""
 
     percent: float | None
@@ -49,60 +49,61 @@ class Use:
     counted: bool  # whether the driver counts busy time at all
 
 
-class Clients:
-    """The workers' openings of one device. folder: its own in sysfs, which names its nodes."""
+class DrmClients:
+    """The workers' clients of one device. folder: the device's in sysfs, which names its nodes."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self._proc = root / "proc"
         self._address = folder.name
-        nodes = {"drm": "/dev/dri", "accel": "/dev/accel"}
+        places = {"drm": "/dev/dri", "accel": "/dev/accel"}
         self._nodes = frozenset(
             f"{place}/{path.name}"
-            for kind, place in nodes.items()
+            for kind, place in places.items()
             for path in folder.glob(f"{kind}/*")
         )
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        self.strangers: dict[str, float] = {}  # 0.0 for each lane that has it not open at all
+    def reset(self) -> None:
+        self.absent_lanes: dict[str, float] = {}  # 0.0 for each lane that has not opened the device
         self._ns = 0
-        self._last: dict[tuple[str, str], Client] = {}
+        self._last: dict[tuple[str, str], DrmClient] = {}
 
-    def read(self, moment: Moment) -> Use | None:
-        """None: no worker has it open. A process that ends meanwhile is left out."""
-        elapsed, self._ns = moment.ns - self._ns, moment.ns
+    def read(self, moment: Moment) -> DrmUsage | None:
+        """None: no worker has opened the device. A process that ends meanwhile is left out."""
+        elapsed_ns, self._ns = moment.ns - self._ns, moment.ns
         last, self._last = self._last, {}
         busy: dict[str, dict[str, float]] = {}  # lane → engine → share
         for lane, client in self._find(moment):
-            before = last.get((lane, client.id))
-            now = client if before is None else caught_up(client, before)
-            self._last[lane, client.id] = now
+            before = last.get((lane, client.client_id))
+            now = client if before is None else monotonic(client, before)
+            self._last[lane, client.client_id] = now
             if before is not None:
-                mine = busy.setdefault(lane, defaultdict(float))
-                for name, share in shares(now, before, elapsed):
-                    mine[name] += share
-        return summed(list(self._last.values()), busy) if self._last else None
+                engines = busy.setdefault(lane, defaultdict(float))
+                for name, share in shares(now, before, elapsed_ns):
+                    engines[name] += share
+        return combine(list(self._last.values()), busy) if self._last else None
 
-    def _find(self, moment: Moment) -> Iterator[tuple[str, Client]]:
-        """Each lane's clients, each once however many file descriptors it has."""
-        self.strangers = {}
+    def _find(self, moment: Moment) -> Iterator[tuple[str, DrmClient]]:
+        """Each lane's clients, each of them once, however many file descriptors it has."""
+        self.absent_lanes = {}
         for lane, pids in moment.pids.items():
-            found: dict[str, Client] = {}
-            accounts = [self._accounts(pid) for pid in pids]
-            for text in [text for texts in accounts for text in texts or ()]:
-                client = parse(text)
+            clients: dict[str, DrmClient] = {}
+            statistics = [self._statistics(pid) for pid in pids]
+            for text in [text for texts in statistics for text in texts or ()]:
+                client = parse_fdinfo(text)
                 if client and client.device in ("", self._address):
-                    found[client.id] = client
-            if not found and None not in accounts:
-                self.strangers[lane] = 0.0
-            yield from ((lane, client) for client in found.values())
+                    clients[client.client_id] = client
+            if not clients and None not in statistics:
+                self.absent_lanes[lane] = 0.0
+            yield from ((lane, client) for client in clients.values())
 
-    def _accounts(self, pid: int) -> list[str] | None:
-        """The texts of the file descriptors that lead to the device. None: may not be looked at."""
+    def _statistics(self, pid: int) -> list[str] | None:
+        """The texts of the process's file descriptors of the device; None: they can't be read, or
+        do not count all of its work."""
         texts = []
         try:
-            links = targets(f"{self._proc}/{pid}/fd")
-        except OSError:  # it has ended, or may not be looked at
+            links = link_targets(f"{self._proc}/{pid}/fd")
+        except OSError:  # it has ended, or belongs to another user
             return None
         if KFD in links.values():
             return None
@@ -113,77 +114,78 @@ class Clients:
         return texts
 
 
-def targets(folder: str) -> dict[str, str]:
-    """Where the links in a folder lead; most of the cost of a reading, some µs for each."""
-    found = {}
+def link_targets(folder: str) -> dict[str, str]:
+    """The targets of the links in a folder. Most of a reading's cost: some µs for each link."""
+    targets = {}
     for name in os.listdir(folder):
         with contextlib.suppress(OSError):
-            found[name] = os.readlink(f"{folder}/{name}")
-    return found
+            targets[name] = os.readlink(f"{folder}/{name}")
+    return targets
 
 
-def parse(text: str) -> Client | None:
-    """None: no DRM driver's, or one that does not count."""
+def parse_fdinfo(text: str) -> DrmClient | None:
+    """None: the file is not a DRM driver's, or the driver does not count."""
     lines = (line.partition(":") for line in text.splitlines())
     fields = {key: value.strip() for key, _, value in lines if key.startswith("drm-")}
     if "drm-client-id" not in fields:
         return None
-    resident = [size(value) for key, value in fields.items() if key.startswith("drm-resident-")]
-    return Client(
+    sizes = [parse_size(value) for key, value in fields.items() if key.startswith("drm-resident-")]
+    return DrmClient(
         fields["drm-client-id"],
         fields.get("drm-pdev", ""),
-        dict(engines(fields)),
-        sum(resident) if resident else None,
+        dict(parse_engines(fields)),
+        sum(sizes) if sizes else None,
     )
 
 
-def engines(fields: Mapping[str, str]) -> Iterator[tuple[str, DrmEngine]]:
+def parse_engines(fields: Mapping[str, str]) -> Iterator[tuple[str, DrmEngine]]:
     for key, value in fields.items():
         name = key.removeprefix("drm-engine-").removeprefix("drm-cycles-")
         capacity = int(fields.get(f"drm-engine-capacity-{name}", "1"))
-        passed = fields.get(f"drm-total-cycles-{name}")
+        total = fields.get(f"drm-total-cycles-{name}")
         if key.startswith("drm-engine-") and not key.startswith("drm-engine-capacity-"):
             yield name, DrmEngine(int(value.split()[0]), None, capacity)
-        elif key.startswith("drm-cycles-") and passed is not None:
-            yield name, DrmEngine(int(value), int(passed), capacity)
+        elif key.startswith("drm-cycles-") and total is not None:
+            yield name, DrmEngine(int(value), int(total), capacity)
 
 
-def size(value: str) -> int:
+def parse_size(value: str) -> int:
     """Bytes of "192 KiB", "16 MiB" or "0"."""
     count, _, unit = value.partition(" ")
     return int(count) * UNITS.get(unit, 1)
 
 
-def caught_up(now: Client, before: Client) -> Client:
-    """A busy time may fall back for a while: the greater one holds until it is passed. Where the
-    clock beside it has started anew, all has."""
-    held = dict(now.engines)
+def monotonic(now: DrmClient, before: DrmClient) -> DrmClient:
+    """The client with busy times that never decrease: some drivers' fall back for a while. Times
+    whose total has started anew have all been reset and stay as they are."""
+    engines = dict(now.engines)
     for name, old in before.engines.items():
-        new = held.get(name)
-        if new is not None and (new.passed or 0) >= (old.passed or 0):
-            held[name] = replace(new, busy=max(new.busy, old.busy))
-    return replace(now, engines=held)
+        new = engines.get(name)
+        if new is not None and (new.total or 0) >= (old.total or 0):
+            engines[name] = replace(new, busy=max(new.busy, old.busy))
+    return replace(now, engines=engines)
 
 
-def shares(now: Client, before: Client, elapsed_ns: int) -> Iterator[tuple[str, float]]:
-    """0..1 of each engine. amdgpu tells an engine only once it has been used."""
+def shares(now: DrmClient, before: DrmClient, elapsed_ns: int) -> Iterator[tuple[str, float]]:
+    """0..1 of each engine. amdgpu lists an engine only after its first use."""
     for name, engine in now.engines.items():
         old = before.engines.get(name, DrmEngine(0))
-        passed = elapsed_ns if engine.passed is None else engine.passed - (old.passed or 0)
-        if passed > 0 and (engine.passed is None) == (old.passed is None):
-            yield name, (engine.busy - old.busy) / passed / engine.capacity
+        elapsed = elapsed_ns if engine.total is None else engine.total - (old.total or 0)
+        if elapsed > 0 and (engine.total is None) == (old.total is None):
+            yield name, (engine.busy - old.busy) / elapsed / engine.capacity
 
 
-def summed(clients: list[Client], busy: Mapping[str, Mapping[str, float]]) -> Use:
-    together: dict[str, float] = defaultdict(float)
-    for mine in busy.values():
-        for name, share in mine.items():
-            together[name] += share
-    resident = [each.resident for each in clients if each.resident is not None]
-    lanes = {lane: percent(max(mine.values())) for lane, mine in busy.items() if mine}
-    return Use(
-        percent(max(together.values(), default=None)),
+def combine(clients: Sequence[DrmClient], busy: Mapping[str, Mapping[str, float]]) -> DrmUsage:
+    """All clients' usage. busy: lane → engine → share."""
+    totals: dict[str, float] = defaultdict(float)
+    for engines in busy.values():
+        for name, share in engines.items():
+            totals[name] += share
+    resident = [client.resident for client in clients if client.resident is not None]
+    lanes = {lane: percent(max(engines.values())) for lane, engines in busy.items() if engines}
+    return DrmUsage(
+        percent(max(totals.values(), default=None)),
         {lane: load for lane, load in lanes.items() if load is not None},
         sum(resident) / 1e6 if resident else None,
-        any(each.engines for each in clients),
+        any(client.engines for client in clients),
     )

@@ -1,5 +1,4 @@
-"""What the probes of one PCI device share: its folder in sysfs, its sleep, and files that may not
-be read."""
+"""What the probes of PCI devices share: sysfs folder, sleep, and files without permission."""
 
 from __future__ import annotations
 
@@ -10,38 +9,40 @@ from typing import Generic
 from playground.devices import Hardware
 from playground.gauges.readings import Gauge, Meter, Moment, Reading
 
-MEASURING = "measuring"  # a first reading has nothing to compare with
 ASLEEP = "asleep (runtime power management)"
 
 
 class PciProbe(ABC, Generic[Reading]):
-    """Reads one device while it is awake; to read many of a GPU's files would wake it."""
+    """Reads one device only while it is awake, since reading many of a GPU's files wakes it.
 
-    def __init__(self, device: Hardware, root: Path, unknown: Reading, asleep: Reading) -> None:
+    empty: the reading without a figure; asleep: the reading while the device sleeps.
+    """
+
+    def __init__(self, device: Hardware, root: Path, empty: Reading, asleep: Reading) -> None:
         self.name = device.name
-        self.folder = folder(device, root)
-        self.nothing: Reading = unknown  # the device without a figure
+        self.folder = sysfs_folder(device, root)
+        self.empty: Reading = empty
         self._asleep: Reading = asleep
 
     def read(self, moment: Moment) -> list[Reading]:
-        """OSError when the device is gone; what this user may not read is a reason."""
+        """Raises OSError if the device is gone; a file without permission becomes a reason."""
         try:
-            if asleep(self.folder):
-                self.forget()
+            if is_asleep(self.folder):
+                self.reset()
                 return [self._asleep]
-            return [self.awake(moment)]
+            return [self.read_awake(moment)]
         except PermissionError as error:
-            return [self.nothing.unknown(denied(error))]
+            return [self.empty.unknown(permission_reason(error))]
 
     @abstractmethod
-    def awake(self, moment: Moment) -> Reading: ...
+    def read_awake(self, moment: Moment) -> Reading: ...
 
-    def forget(self) -> None:
-        """Counters from before a sleep would give the mean of all of it."""
+    def reset(self) -> None:
+        """Forget counter values: those from before a sleep would give its average."""
 
 
 class GpuLoad(PciProbe[Gauge]):
-    """A GPU's gauge: 0 % while it sleeps."""
+    """The load of a GPU: 0 % while it sleeps."""
 
     def __init__(self, device: Hardware, root: Path) -> None:
         key = device.address or ""
@@ -50,57 +51,50 @@ class GpuLoad(PciProbe[Gauge]):
 
 
 class GpuPower(PciProbe[Meter]):
-    """A meter of one card alone. What it draws while it sleeps is little, but nobody knows."""
+    """The power of one graphics card; unknown, though small, while the card sleeps."""
 
     def __init__(self, device: Hardware, root: Path) -> None:
-        unknown = Meter(device.name, covers=device.luid or device.address or "")
-        super().__init__(device, root, unknown, unknown.unknown(ASLEEP))
+        empty = Meter(device.name, covers=device.luid or device.address or "")
+        super().__init__(device, root, empty, empty.unknown(ASLEEP))
 
 
-class Silent:
-    """A device that tells no load: its gauge is the reason."""
-
-    def __init__(self, device: Hardware, reason: str) -> None:
-        self.name = device.name
-        self._gauge = Gauge(device.name, reason=reason, key=device.address or "")
-
-    def read(self, moment: Moment) -> list[Gauge]:
-        return [self._gauge]
-
-
-def folder(device: Hardware, root: Path) -> Path:
-    """The same files as /sys/class/drm/cardN/device and /sys/class/accel/accelN/device."""
+def sysfs_folder(device: Hardware, root: Path) -> Path:
+    """The folder that /sys/class/drm/cardN/device and /sys/class/accel/accelN/device link to."""
     return root / "sys/bus/pci/devices" / (device.address or "")
 
 
-def asleep(folder: Path) -> bool:
-    """Whether the kernel has suspended the device; asking does not wake it."""
+def is_asleep(folder: Path) -> bool:
+    """Whether the kernel has suspended the device; this check does not wake it."""
     try:
-        return text(folder / "power/runtime_status") == "suspended"
-    except OSError:  # also: a Windows path may not have the colons of an address
+        return read_text(folder / "power/runtime_status") == "suspended"
+    except OSError:  # also on Windows, whose paths can't have the colons of an address
         return False
 
 
-def denied(error: PermissionError) -> str:
-    return f"This user may not read {error.filename}. Allow it: sudo chmod a+r {error.filename}"
+def permission_reason(error: PermissionError) -> str:
+    path = error.filename
+    return f"You have no permission to read {path}. To allow it: sudo chmod a+r {path}"
 
 
-def text(path: Path) -> str:
+def read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace").strip()
 
 
-def number(path: Path) -> int:
-    return int(text(path))
+def read_int(path: Path) -> int:
+    return int(read_text(path))
 
 
-def optional(path: Path | None) -> int | None:
-    """A figure beside the main one: not every driver, version or moment has it."""
+def read_optional_int(path: Path | None) -> int | None:
+    """A secondary figure, which some drivers and versions do not have."""
     try:
-        return None if path is None else number(path)
+        return None if path is None else read_int(path)
     except (OSError, ValueError):
         return None
 
 
-def first(folder: Path, *patterns: str) -> Path | None:
-    """The first file there is, the patterns in the order of preference."""
-    return next((path for each in patterns for path in sorted(folder.glob(each))), None)
+def first_match(folder: Path, *patterns: str) -> Path | None:
+    """The first file that exists; patterns in order of preference."""
+    return next(
+        (path for pattern in patterns for path in sorted(folder.glob(pattern))),
+        None,
+    )

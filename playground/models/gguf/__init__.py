@@ -1,0 +1,1 @@
+"""Reading GGUF files: the format in which llama.cpp keeps models."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from playground import charts
+from playground.runs.benchmark_record import BenchmarkResult
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ChartImages:
     png: bytes
 
 
-def draw(result: dict[str, Any]) -> list[ChartImages]:
+def draw(result: BenchmarkResult) -> list[ChartImages]:
     """All charts for which the result has figures."""
     return [
         ChartImages(

@@ -12,7 +12,7 @@ from playground.bench.plan import Plan
 from playground.bench.results import as_text
 from playground.errors import BadInput, PlaygroundError
 from playground.history import to_csv
-from playground.history.entry import bare
+from playground.history.entry import Entry
 from playground.lanes.lane import parse, parse_all
 from playground.page.access import is_owner, require_owner
 from playground.page.benchmark.job import BenchmarkJob
@@ -157,7 +157,7 @@ class BenchmarkHandlers:
         if kind == "json":
             return "benchmark.json", as_text(result).encode()
         if kind == "csv":
-            return "benchmark.csv", (UTF8_BOM + to_csv([bare(result)])).encode()
+            return "benchmark.csv", (UTF8_BOM + to_csv([Entry(result)])).encode()
         charts = {chart.name: chart.png for chart in self.job.charts}
         return (f"{name}.png", charts[name]) if kind == "png" and name in charts else None
 

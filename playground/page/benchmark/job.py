@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 from playground import models
 from playground.arena import Arena, Run
@@ -26,6 +25,7 @@ from playground.page.jobs import (
     JobValue,
 )
 from playground.page.labels import STATES, lane_label, model_label
+from playground.runs.benchmark_record import BenchmarkResult
 from playground.runs.request import Request
 
 log = logging.getLogger(__name__)
@@ -56,9 +56,9 @@ class BenchmarkJob(Job):
         return self._arena.busy or self.working
 
     @property
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> BenchmarkResult | None:
         """What has been measured so far, or by the last benchmark; None before the first figure."""
-        return self._step.result if self._step and self._step.result["results"] else None
+        return self._step.result if self._step and self._step.result.results else None
 
     def start(self, plan: Plan) -> None:
         """Raises BadInput while another is in progress."""
@@ -106,10 +106,10 @@ class BenchmarkJob(Job):
         result, step = self.result, self._step
         cancelled = self.cancelled.is_set()
         if result is not None and step is not None:
-            self._arena.keep_bench(plan.settings(), result)
+            self._arena.keep_benchmark(result)
             with self._arena.hosts.devices, models.paused():  # drawing must not disturb a run
                 self.charts = charts_of(result)
-        measured = result is not None and any(row["runs"] for row in result["results"])
+        measured = result is not None and any(row.runs for row in result.results)
         if cancelled:
             self.detail = (
                 "The runs that had finished are below." if measured else "No run had finished."
@@ -172,7 +172,7 @@ class BenchmarkJob(Job):
         return {"text": lane_label(lane), "state": state, "label": label, "note": ""}
 
 
-def charts_of(result: dict[str, Any]) -> list[ChartImages]:
+def charts_of(result: BenchmarkResult) -> list[ChartImages]:
     """The charts; an error in them must not cost the table."""
     try:
         return draw(result)

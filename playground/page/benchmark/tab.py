@@ -12,7 +12,7 @@ from playground.page.benchmark.handlers import HINT, BenchmarkHandlers
 from playground.page.benchmark.view import MODES
 from playground.page.components import QUIET, html
 from playground.page.notes import note
-from playground.runs.request import IN_TURN
+from playground.runs.record import IN_TURN
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from playground.formatting import NA, device_proof, memory_size, number, percent, with_unit
+from playground.formatting import NA, memory_size, number, percent, with_unit
 from playground.gauges import aggregate
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import Lane, gauge_key
 from playground.page.labels import FINISH_REASONS, STATES
@@ -52,7 +52,7 @@ def card(host: Host, run: LaneRun | None, sample: Sample, model: str | None = No
     """
     lane, loaded = host.lane, host.loaded
     worker = sample.workers.get(lane.name)
-    view = run.view() if run else {}
+    view = run.view() if run else None
     state, fraction, detail = progress(host, run, model)
     error = (run.error if run else None) or host.error
     return {
@@ -68,13 +68,13 @@ def card(host: Host, run: LaneRun | None, sample: Sample, model: str | None = No
         "fraction": fraction,
         "detail": "" if state == "failed" and error else detail,
         "unit": "tokens/s, contended" if run and run.contended else "tokens/s",
-        "tps": number(view.get("tps"), ".1f"),
-        "ttft": with_unit(view.get("ttft_ms"), "ms"),
-        "tokens": str(view["new_tokens"]) if run and run.t0 else NA,
+        "tps": number(view.tps if view else None, ".1f"),
+        "ttft": with_unit(view.ttft_ms if view else None, "ms"),
+        "tokens": str(view.new_tokens) if view and run and run.t0 else NA,
         "memory": memory_size(worker.rss_mb if worker else None),
         "load_of": "CPU" if lane.runs_on_cpu else lane.kind,
         "load": percent(load(lane, sample)),
-        "proof": device_proof(view),
+        "proof": view.device_proof if view else "",
         "message": error.message if error else "",
         "fix": error.fix if error else "",
     }
@@ -84,7 +84,7 @@ def progress(host: Host, run: LaneRun | None, model: str | None) -> tuple[str, f
     """State, fraction and detail: of the run, or of the preparation that it waits for."""
     stage = host.stage
     if run and not (run.status == "waiting" and stage.name in PREPARING):
-        return run.status, None, FINISH_REASONS.get(run.view()["finish_reason"] or "", "")
+        return run.status, None, FINISH_REASONS.get(run.view().finish_reason or "", "")
     if stage.name == "ready" and model is not None and not host.is_ready(model):
         return "idle", stage.fraction, stage.detail
     detail = f"for {stage.detail}" if stage.name == "wait" else stage.detail

@@ -20,7 +20,8 @@ from playground.page.components import Inputs, Updates
 from playground.page.notes import NoteValue, note
 from playground.page.sessions import Session, Sessions
 from playground.runs.lane_run import LaneRun
-from playground.runs.request import TOGETHER, Request
+from playground.runs.record import TOGETHER
+from playground.runs.request import Request
 
 if TYPE_CHECKING:
     from playground.page.compare.tab import CompareTab
@@ -235,7 +236,7 @@ class CompareHandlers:
                 keep=is_owner(request),
             )
             try:
-                yield from run.states()
+                yield from (state.as_json() for state in run.states())
             finally:
                 run.stop()
         except PlaygroundError as error:
@@ -244,4 +245,4 @@ class CompareHandlers:
 
 def text(run: LaneRun | None) -> str:
     """The answer so far."""
-    return run.view()["text"] if run else ""
+    return run.view().text if run else ""

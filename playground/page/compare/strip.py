@@ -7,13 +7,11 @@ from typing import TypedDict
 
 from playground.formatting import NA
 from playground.gauges.linux.drm import SOURCE
-from playground.gauges.readings import Gauge, Meter
-from playground.gauges.sample import Sample
+from playground.gauges.readings import MEASURING, Gauge, Meter, Sample
 from playground.gauges.sampler import PERIOD_S
-from playground.gauges.summary import NO_GPU, NO_METER, NO_NPU, watts
+from playground.gauges.summary import NO_GPU, NO_METER, NO_NPU, total_watts
 
 MIN_TOP_W = 10.0  # of the power curve: a few watts should not fill the height
-MEASURING = "measuring"
 
 Read = Callable[[Sample], float | None]
 
@@ -92,15 +90,15 @@ def devices(
 def power(samples: Sequence[Sample]) -> GaugeValue:
     """The sum of the meters that can be read, in watts, and their names."""
     latest = samples[-1].meters if samples else ()
-    value = watts(latest)
-    history = (watts(sample.meters) for sample in samples)
+    value = total_watts(latest)
+    history = (total_watts(sample.meters) for sample in samples)
     top = max([MIN_TOP_W, *(each for each in history if each is not None)])
     return {
         "label": "Power",
         "value": NA if value is None else f"{value:.1f}" if value < 10 else f"{value:.0f}",
         "unit": "" if value is None else "W",
         "detail": power_text(latest) if samples else MEASURING,
-        "points": points(samples, lambda sample: watts(sample.meters), top),
+        "points": points(samples, lambda sample: total_watts(sample.meters), top),
     }
 
 

@@ -12,7 +12,7 @@ from gradio.events import api
 from playground.page.compare.handlers import HINT, MAX_COLUMNS, CompareHandlers
 from playground.page.components import QUIET, html
 from playground.page.notes import note
-from playground.runs.request import IN_TURN, TOGETHER
+from playground.runs.record import IN_TURN, TOGETHER
 
 # One queue for the page and the API: the devices are shared.
 DEVICES: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "devices"}

@@ -7,8 +7,8 @@ from typing import TypedDict
 
 from playground.formatting import NA
 from playground.history import Entry, compare
+from playground.history.columns import FIGURES
 from playground.history.compare import ComparisonRow, Sharing
-from playground.history.export import DIGITS, HEADINGS
 from playground.page.history.entry import plain
 from playground.page.history.export import ChartName, comparison_charts
 from playground.page.history.listing import MODES, HeadingValue, heading, lane
@@ -58,8 +58,8 @@ def comparison(a: Entry, b: Entry) -> ComparisonValue:
 
 def setting(entry: Entry, name: str) -> str:
     """The setting's value, shortened."""
-    value = entry.said(name)
-    text = MODES.get(value, plain(value)) if name == "mode" else plain(value)
+    value = entry.setting(name)
+    text = MODES.get(str(value), plain(value)) if name == "mode" else plain(value)
     return text if len(text) <= MAX_SETTING_LENGTH else f"{text[:MAX_SETTING_LENGTH]} …"
 
 
@@ -76,7 +76,7 @@ def has_value(row: ComparisonRow) -> bool:
 
 def figure(row: ComparisonRow) -> list[str]:
     """Name, A, B, B / A."""
-    name = HEADINGS[row.figure]
+    name = FIGURES[row.figure].heading
     return [name, amount(row.figure, row.a), amount(row.figure, row.b), times(row.ratio)]
 
 
@@ -90,7 +90,7 @@ def amount(figure: str, value: float | None) -> str:
     """A value with the digits of its figure."""
     if value is None:
         return NA
-    return f"{value:,.{DIGITS.get(figure, 1)}f}" if isinstance(value, float) else f"{value:,}"
+    return f"{value:,.{FIGURES[figure].digits}f}" if isinstance(value, float) else f"{value:,}"
 
 
 def times(ratio: float | None) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from playground.formatting import NA, memory_size, number
-from playground.history import BENCH, RUN, Entry, to_markdown
+from playground.history import RUN, Entry, to_markdown
 from playground.page.history.export import ChartName, charts
 from playground.page.history.gauges import CurveValue, curves
 from playground.page.history.listing import HeadingValue, heading, lane, state
 from playground.page.labels import FINISH_REASONS
 from playground.runs.agreement import FIRST, Agreement, agreement, difference, reference_of
+from playground.runs.benchmark_record import BenchmarkRecord, BenchmarkResult, Result
+from playground.runs.record import Failure, Record, RunResult
 
 SHOWN_ELSEWHERE = ("model", "mode", "lanes", "prompt", "system")
 MEDIANS = ("ttft_ms", "tpot_ms", "decode_tps", "j_per_token")
@@ -87,14 +88,14 @@ def entry_value(entry: Entry, differing: str = "") -> EntryValue:
     """The whole entry. differing: the lane whose difference from the reference is shown."""
     return {
         **heading(entry),
-        "prompt": entry.settings.get("prompt") or "",
-        "system": entry.settings.get("system") or "",
+        "prompt": entry.prompt,
+        "system": getattr(entry.settings, "system", None) or "",
         "settings": settings(entry),
         "gauges": curves(entry.gauges),
         "lanes": [lane_value(record) for record in entry.records] if entry.kind == RUN else [],
-        "bench": [bench_row(record) for record in entry.records] if entry.kind == BENCH else [],
+        "bench": benchmark_rows(entry.result),
         "agreement": agreement_value(entry, differing) if entry.kind == RUN else None,
-        "repeatable": entry.kind == RUN and bool(entry.settings.get("prompt")),
+        "repeatable": entry.kind == RUN and bool(entry.prompt),
         "charts": charts(entry),
         "markdown": to_markdown([entry]),
     }
@@ -102,12 +103,11 @@ def entry_value(entry: Entry, differing: str = "") -> EntryValue:
 
 def settings(entry: Entry) -> list[list[str]]:
     """Name and value of the settings that have no place of their own."""
-    inner = entry.result.get("settings")
-    merged = {**(inner if isinstance(inner, dict) else {}), **entry.settings}
+    inner = entry.result.settings.as_json() if isinstance(entry.result, BenchmarkResult) else {}
+    merged = {**inner, **entry.settings.as_json()}
     rows = [[name, plain(value)] for name, value in merged.items() if name not in SHOWN_ELSEWHERE]
-    power = entry.result.get("power_source")
-    if isinstance(power, str) and power:
-        rows.append(["power source", power])
+    if isinstance(entry.result, RunResult) and entry.result.power_source:
+        rows.append(["power source", entry.result.power_source])
     return [[name.replace("_", " "), value] for name, value in rows]
 
 
@@ -120,26 +120,26 @@ def plain(value: object) -> str:
     return NA if value is None else str(value)
 
 
-def lane_value(record: Mapping[str, Any]) -> LaneValue:
+def lane_value(record: Record) -> LaneValue:
     """A lane of a run."""
-    error, status = record.get("error") or {}, record.get("status")
-    parts = record["lane"].split(":")
+    error, status = record.error or Failure(), record.status
+    parts = record.lane.split(":")
     return {
-        "lane": record["lane"],
-        "engine": lane(record["lane"]).partition(" · ")[0],
-        "device": record.get("device_used") or (parts[1] if len(parts) > 1 else ""),
-        "precision": record.get("precision") or "",
-        "hardware": dotted(record.get("device_name"), record.get("library_version")),
-        "recipe": str((record.get("weights") or {}).get("recipe") or ""),
+        "lane": record.lane,
+        "engine": lane(record.lane).partition(" · ")[0],
+        "device": record.device_used or (parts[1] if len(parts) > 1 else ""),
+        "precision": record.precision or "",
+        "hardware": dotted(record.device_name, record.library_version),
+        "recipe": record.weights.recipe or "",
         "state": status or "",
         "label": state(status),
-        "detail": FINISH_REASONS.get(record.get("finish_reason") or "", ""),
-        "tps": number(record.get("decode_tps"), ".1f"),
+        "detail": FINISH_REASONS.get(record.finish_reason or "", ""),
+        "tps": number(record.decode_tps, ".1f"),
         "figures": figures(record),
         "proof": proof(record),
-        "answer": record.get("text") or "",
-        "message": error.get("message", ""),
-        "fix": error.get("fix", ""),
+        "answer": record.text,
+        "message": error.message,
+        "fix": error.fix,
     }
 
 
@@ -148,11 +148,12 @@ def dotted(*texts: str | None) -> str:
     return " · ".join(str(text) for text in texts if text)
 
 
-def figures(record: Mapping[str, Any]) -> list[list[str]]:
+def figures(record: Record) -> list[list[str]]:
     """Name and value of each figure."""
 
     def value(name: str, form: str, unit: str = "") -> str:
-        return NA if record.get(name) is None else f"{record[name]:{form}} {unit}".rstrip()
+        figure = getattr(record, name)
+        return NA if figure is None else f"{figure:{form}} {unit}".rstrip()
 
     return [
         ["TTFT", value("ttft_ms", ",.0f", "ms")],
@@ -161,34 +162,38 @@ def figures(record: Mapping[str, Any]) -> list[list[str]]:
         ["Prompt", value("prompt_tokens", ",", "tokens")],
         ["Answer", value("new_tokens", ",", "tokens")],
         ["Load", value("load_s", ",.2f", "s")],
-        ["Memory", memory_size(record.get("peak_rss_mb"))],
+        ["Memory", memory_size(record.peak_rss_mb)],
         ["Weights read", value("bandwidth_gbs", ",.1f", "GB/s")],
         ["Energy", value("j_per_token", ",.2f", "J/token")],
         ["Idle before", value("idle_w", ",.1f", "W")],
     ]
 
 
-def proof(record: Mapping[str, Any]) -> str:
+def proof(record: Record) -> str:
     """Which device did the work, according to the gauges."""
-    text, percent = record.get("device_proof"), record.get("device_busy_pct")
+    text, percent = record.device_proof, record.device_busy_pct
     return text or ("" if percent is None else f"device {percent:.0f} % busy")
 
 
-def bench_row(record: Mapping[str, Any]) -> BenchmarkRowValue:
+def benchmark_rows(result: Result) -> list[BenchmarkRowValue]:
+    """The rows of a benchmark; none for a run."""
+    return [bench_row(row) for row in result.results] if isinstance(result, BenchmarkResult) else []
+
+
+def bench_row(record: BenchmarkRecord) -> BenchmarkRowValue:
     """A lane of a benchmark at one prompt length."""
-    error = record.get("error") or {}
     return {
-        "lane": lane(record["lane"]),
-        "prompt_tokens": number(record.get("prompt_tokens"), ","),
-        "new_tokens": number(record.get("new_tokens"), ","),
+        "lane": lane(record.lane),
+        "prompt_tokens": number(record.prompt_tokens, ","),
+        "new_tokens": number(record.new_tokens, ","),
         "figures": [
-            [number(record.get(name), form(name)), spread(record, name)] for name in MEDIANS
+            [number(getattr(record, name), form(name)), spread(record, name)] for name in MEDIANS
         ],
-        "load": number(record.get("load_s"), ".2f"),
-        "memory": memory_size(record.get("peak_rss_mb")),
-        "state": record.get("status") or "",
-        "label": state(record.get("status")),
-        "error": f"{error.get('message', '')} {error.get('fix', '')}".strip(),
+        "load": number(record.load_s, ".2f"),
+        "memory": memory_size(record.peak_rss_mb),
+        "state": record.status or "",
+        "label": state(record.status),
+        "error": record.error.text if record.error else "",
     }
 
 
@@ -197,27 +202,22 @@ def form(figure: str) -> str:
     return ",.2f" if figure == "j_per_token" else ",.1f"
 
 
-def spread(record: Mapping[str, Any], figure: str) -> str:
-    """ "24.1–26.0" from p5 and p95; "" if they are missing or an import has no numbers there."""
-    ends = [record.get(name) for name in ("p5", "p95")]
-    values = [end.get(figure) for end in ends if isinstance(end, dict)]
-    if len(values) < 2 or not all(type(value) in (int, float) for value in values):
-        return ""
-    return "–".join(f"{value:{form(figure)}}" for value in values)
+def spread(record: BenchmarkRecord, figure: str) -> str:
+    """ "24.1–26.0" from p5 and p95; "" if they are missing."""
+    ends = [getattr(figures, figure) for figures in (record.p5, record.p95)]
+    return "" if None in ends else "–".join(f"{end:{form(figure)}}" for end in ends)
 
 
 def agreement_value(entry: Entry, differing: str) -> AgreementValue | None:
     """Where answers deviate from the reference; None if nothing can be compared."""
-    temperature = entry.said("temperature")
-    greedy = temperature if type(temperature) in (int, float) else None
-    agreements = agreement(entry.records, greedy)
-    reference = reference_of(entry.records, greedy)
+    agreements = agreement(entry.records, entry.temperature)
+    reference = reference_of(entry.records, entry.temperature)
     if not agreements or reference is None:
         return None
     pieces: list[list[str]] = []
-    chosen = [record for record in entry.records if record["lane"] == differing]
+    chosen = [record for record in entry.records if record.lane == differing]
     if chosen and differing in [each.lane for each in agreements]:
-        texts = reference.get("text") or "", chosen[0].get("text") or ""
+        texts = reference.text, chosen[0].text
         pieces = [list(piece) for piece in difference(*texts)]
     else:
         differing = ""
@@ -226,7 +226,7 @@ def agreement_value(entry: Entry, differing: str) -> AgreementValue | None:
         for each in agreements
     ]
     return {
-        "reference": lane(reference["lane"]),
+        "reference": lane(reference.lane),
         "rows": rows,
         "differing": differing,
         "pieces": pieces,

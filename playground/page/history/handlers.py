@@ -19,6 +19,7 @@ from playground.page.history.listing import ListingValue, listing, unavailable
 from playground.page.labels import lane_label
 from playground.page.notes import NO_NOTE, note
 from playground.page.sessions import PAGE_SIZE, HistoryView
+from playground.runs.record import TOGETHER
 
 if TYPE_CHECKING:
     from playground.page.history.tab import HistoryTab
@@ -192,7 +193,7 @@ class HistoryHandlers:
         """Fill the Compare tab with the settings of a run, and select that tab."""
         try:
             entry = self.entry_of(event, request)
-            if entry.kind != RUN or not entry.settings.get("prompt"):
+            if entry.kind != RUN or not entry.prompt:
                 raise BadInput("Its prompt is not known.", "Only runs of Compare can be repeated.")
             session = self.compare.sessions[request.session_hash]
             if session.running or session.waiting:
@@ -208,18 +209,18 @@ class HistoryHandlers:
         """The Compare tab with the settings of a run. missing: why lanes are left out."""
         compare, settings = self.compare.tab, entry.settings
         names = [lane.name for lane in chosen]
-        model = str(settings.get("model") or self.compare.choices.model)
+        model = settings.model or self.compare.choices.model
         updates = self.compare.choose(names, model, request)
         if compare.names in updates:  # else they could not be chosen, and the status shows why
             updates[compare.names]["value"] = names
             updates[compare.status] = note(FILLED, missing)
         return {
             **updates,
-            compare.prompt: settings.get("prompt", ""),
-            compare.system: settings.get("system", ""),
-            compare.mode: settings.get("mode", "together"),
-            compare.max_new_tokens: settings.get("max_new_tokens", 256),
-            compare.temperature: settings.get("temperature", 0.0),
+            compare.prompt: entry.prompt,
+            compare.system: getattr(settings, "system", None) or "",
+            compare.mode: settings.mode or TOGETHER,
+            compare.max_new_tokens: getattr(settings, "max_new_tokens", None) or 256,
+            compare.temperature: settings.temperature or 0.0,
             self.tabs: gr.update(selected="compare"),
             self.tab.status: NO_NOTE,
         }
@@ -230,15 +231,15 @@ def usable(entry: Entry) -> tuple[list[Lane], list[str]]:
 
     Raises BadInput if none is left.
     """
-    model = str(entry.settings.get("model") or "")
+    model = entry.settings.model or ""
     lanes: list[Lane] = []
     missing: list[str] = []
     for record in entry.records:
         try:
-            lane = parse(record["lane"])
+            lane = parse(record.lane)
             lane_status = status(lane, model)
         except PlaygroundError as error:
-            missing.append(f"{record['lane']}: {error.message}")
+            missing.append(f"{record.lane}: {error.message}")
             continue
         if lane_status.status in ("ready", "needs-model"):
             lanes.append(lane)

@@ -11,7 +11,7 @@ from playground.history import BENCH, RUN, Entry, Summary
 from playground.lanes.lane import parse
 from playground.page.labels import STATES, lane_label, model_label
 from playground.page.sessions import HistoryView
-from playground.runs.request import IN_TURN, TOGETHER
+from playground.runs.record import IN_TURN, TOGETHER
 
 KINDS = {RUN: "Run", BENCH: "Benchmark"}
 MODES = {TOGETHER: "Together", IN_TURN: "In turn"}
@@ -113,11 +113,11 @@ def row(summary: Summary) -> ListedEntryValue:
         "prompt": " ".join(summary.prompt.split()),
         "lanes": [
             {
-                "lane": lane(record["lane"]),
-                "tps": number(record["decode_tps"], ".1f"),
+                "lane": lane(record.lane),
+                "tps": number(record.decode_tps, ".1f"),
                 "at": summary.at(record),
-                "state": record["status"] or "",
-                "label": state(record["status"]),
+                "state": record.status or "",
+                "label": state(record.status),
             }
             for record in summary.lanes
         ],

@@ -11,7 +11,7 @@ from playground import devices, doctor
 from playground.devices import Discovery, Hardware
 from playground.formatting import NA
 from playground.gauges import summary
-from playground.gauges.sample import Sample
+from playground.gauges.readings import Sample
 from playground.lanes.lane import parse, table
 from playground.page.labels import model_label
 

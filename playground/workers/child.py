@@ -1,6 +1,6 @@
 """Child process: runs a module as `python -m` would, and ends when its parent does.
 
-Usage: python -m playground.models.child MODULE [ARGUMENT ...]
+Usage: python -m playground.workers.child MODULE [ARGUMENT ...]
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import runpy
 import sys
 import threading
 
-from playground.workers.worker import UNWANTED
+from playground.workers.worker import block_packages
 
 
 def end_with_parent() -> None:
-    """The parent holds the other end of stdin: end of file means that it is gone.
+    """End this process at the end of stdin: the parent, which holds the other end, is gone.
 
     The pipe is moved away from descriptor 0, which libraries may read or inherit. On Windows the
-    parent's job object does this, as a thread waiting for stdin can hang a native import there.
+    parent's job object ends this process: a thread that reads stdin can hang a native import there.
     """
     if sys.platform == "win32":
         return
@@ -35,8 +35,7 @@ def end_with_parent() -> None:
 
 def main() -> None:
     end_with_parent()
-    for package in UNWANTED:
-        sys.modules[package] = None  # type: ignore[assignment]
+    block_packages()
     module = sys.argv[1]
     sys.argv = sys.argv[1:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
