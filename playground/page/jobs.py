@@ -18,7 +18,7 @@ from playground.lanes.lane import Lane
 from playground.models import Stage
 from playground.page.labels import STATES, lane_label
 from playground.paths import ROOT, home
-from playground.workers.liveness import kill_tree
+from playground.workers.subprocesses import kill_tree
 
 IDLE, WAITING, WORKING = "idle", "waiting", "working"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
