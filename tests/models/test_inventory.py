@@ -130,12 +130,13 @@ def test_the_inventory_survives_whatever_lies_in_the_folder(
     made = models.prepare(model, "openvino", "fp16")
     manifest = folders.read_manifest(made)
     assert manifest is not None
-    for name, changed in {
+    changes: dict[str, dict[str, str | int]] = {
         "openvino-int4": {"files": "no files"},
         "openvino-int8": {"made_by": 1},
-    }.items():
+    }
+    for name, changed in changes.items():
         (made.parent / name).mkdir()
-        damaged = json.dumps(manifest.model_dump() | changed)
+        damaged = json.dumps({**manifest.model_dump(), **changed})
         (made.parent / name / folders.MANIFEST).write_text(damaged, encoding="utf-8")
     (made.parent / "onnx-int4").mkdir()
     (made.parent / "onnx-int4" / folders.MANIFEST).write_text("{", encoding="utf-8")

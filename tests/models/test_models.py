@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -27,8 +28,7 @@ from tests.support.preparations import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = models.DEFAULT_MODEL
-PRESET = catalogue.PRESETS[MODEL]
-assert isinstance(PRESET, catalogue.Preset)
+PRESET = cast(catalogue.Preset, catalogue.PRESETS[MODEL])
 RECIPES = {
     ("hf", "fp32"): "fp32",
     ("openvino", "int8"): "int8 asym, per channel",
