@@ -66,7 +66,7 @@ def pieces() -> Tokenizer:
     trained.train_from_iterator(SENTENCES, BpeTrainer(vocab_size=300, show_progress=False))
     model = json.loads(trained.to_str())["model"]
     words = ["<unk>", "<s>", "</s>", *BYTES, *model["vocab"]]
-    vocab = {word: id for id, word in enumerate(dict.fromkeys(words))}
+    vocab = {word: number for number, word in enumerate(dict.fromkeys(words))}
     merges = [tuple(pair) for pair in model["merges"]]
     tokenizer = Tokenizer(
         models.BPE(vocab, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
@@ -135,16 +135,17 @@ def rendered(theirs: Any, prompt: str, system: str, takes_system: bool = True) -
         prompt, system = f"{system}\n\n{prompt}", ""
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": prompt})
-    return theirs.apply_chat_template(
+    ids = theirs.apply_chat_template(
         messages, tokenize=True, add_generation_prompt=True, return_dict=False
     )
+    return list(ids)
 
 
 def control_ids(tokenizer: ChatTokenizer, ids: list[int]) -> list[int]:
     """Counted here by the file alone, apart from what ChatTokenizer thinks of it."""
     added = tokenizer._tokenizer.get_added_tokens_decoder()
-    names = {id: token.content.replace("▁", " ").strip() for id, token in added.items()}
-    return [id for id in ids if names.get(id)]
+    names = {number: token.content.replace("▁", " ").strip() for number, token in added.items()}
+    return [number for number in ids if names.get(number)]
 
 
 PLAIN = st.text() | st.lists(st.sampled_from([*SENTENCES, " ", "\n\n", "   ", "<", "|>"])).map(
@@ -305,7 +306,7 @@ def test_every_end_of_turn_stops_an_answer(
     folder: Callable[[str], Path], name: str, tokens: set[str]
 ) -> None:
     tokenizer = ChatTokenizer(folder(name))
-    assert {tokenizer._tokenizer.id_to_token(id) for id in tokenizer.stop_ids} == tokens
+    assert {tokenizer._tokenizer.id_to_token(number) for number in tokenizer.stop_ids} == tokens
 
 
 def test_stop_ids_come_from_all_configurations(
@@ -356,7 +357,7 @@ def test_a_decoder_that_takes_text_back_loses_nothing(tmp_path: Path) -> None:
     tokenizer.decoder = decoders.Sequence([decoders.Fuse(), decoders.Replace("ab", "xyz")])
     ours = ChatTokenizer(save(tmp_path, tokenizer))
     stream = ours.stream()
-    streamed = "".join(stream.push([id]) for id in [0, 1, 2, 2, 1])
+    streamed = "".join(stream.push([number]) for number in [0, 1, 2, 2, 1])
     assert len(streamed) == len(ours.decode([0, 1, 2, 2, 1])) and streamed.endswith("ccb")
 
 
@@ -367,7 +368,7 @@ def test_the_byte_tokenizer_gives_back_what_it_took(text: str, ids: list[int]) -
     assert tokenizer.decode([*tokenizer.ids(text), 256]) == text
     assert tokenizer.stream().push(tokenizer.ids(text, "system")) == f"system\n\n{text}"
     stream = tokenizer.stream()
-    streamed = "".join(stream.push([id]) for id in ids)
+    streamed = "".join(stream.push([number]) for number in ids)
     assert tokenizer.decode(ids).startswith(streamed)
 
 
@@ -383,7 +384,7 @@ def test_the_byte_tokenizer_gives_back_what_it_took(text: str, ids: list[int]) -
         ("chat_template.jinja", "{{ messages[7].content.upper() }}"),
     ],
 )
-def test_a_broken_folder_is_told_in_a_sentence_with_a_fix(
+def test_a_broken_folder_is_reported_in_a_sentence_with_a_fix(
     folder: Callable[[str], Path], tmp_path: Path, name: str, content: str | None
 ) -> None:
     path = shutil.copytree(folder("smollm2"), tmp_path / "copy")

@@ -18,20 +18,20 @@ Vocabulary = Callable[[GGUFWriter], None]
 def byte_level(tokenizer: Tokenizer, pre: str | None, size: int, **ids: int) -> Vocabulary:
     """Writes a byte-level BPE tokenizer, filled up to `size`; ids: eos=2 and the like."""
     added = tokenizer.get_added_tokens_decoder()
-    kinds = {id: CONTROL if token.special else USER_DEFINED for id, token in added.items()}
-    names = [tokenizer.id_to_token(id) for id in range(size)]
+    kinds = {number: CONTROL if token.special else USER_DEFINED for number, token in added.items()}
+    names = [tokenizer.id_to_token(number) for number in range(size)]
     merges = [" ".join(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
 
     def write(writer: GGUFWriter) -> None:
         writer.add_tokenizer_model("gpt2")
         if pre:
             writer.add_tokenizer_pre(pre)
-        writer.add_token_list([name or f"[PAD{id}]" for id, name in enumerate(names)])
+        writer.add_token_list([name or f"[PAD{number}]" for number, name in enumerate(names)])
         there = (NORMAL if name else UNUSED for name in names)
-        writer.add_token_types([kinds.get(id, kind) for id, kind in enumerate(there)])
+        writer.add_token_types([kinds.get(number, kind) for number, kind in enumerate(there)])
         writer.add_token_merges(merges)
-        for name, id in ids.items():
-            writer.add_uint32(f"tokenizer.ggml.{name}_token_id", id)
+        for name, number in ids.items():
+            writer.add_uint32(f"tokenizer.ggml.{name}_token_id", number)
 
     return write
 
