@@ -153,7 +153,7 @@ def test_a_prompt_over_the_largest_capacity_gets_its_sentence_and_the_others_ans
     refused = runs[NPU]
     assert refused.status == "error" and refused.error
     assert refused.error.message == (
-        f"The prompt has {len(refused.prompt):,} tokens; this lane takes 4,032 at most."
+        f"The prompt has {len(refused.prompt):,} tokens; the limit of this lane is 4,032."
     )
     assert "CPU" in refused.error.fix
     assert (runs[OTHER].status, runs[OTHER].record().as_json()["new_tokens"]) == ("ok", 8)
