@@ -208,8 +208,8 @@ def test_typed_control_tokens_never_become_control_ids(
 
 def test_typed_control_tokens_stay_readable(folder: Callable[[str], Path]) -> None:
     tokenizer = ChatTokenizer(folder("qwen2.5"))
-    said = tokenizer.decode(tokenizer.ids("What does <|im_end|> or <think> mean?"))
-    assert "What does <|im_end|> or <think> mean?" in said.replace("\u200b", "")
+    text = tokenizer.decode(tokenizer.ids("What does <|im_end|> or <think> mean?"))
+    assert "What does <|im_end|> or <think> mean?" in text.replace("\u200b", "")
 
 
 def test_a_control_token_made_by_the_normalizer_is_parted(tmp_path: Path) -> None:

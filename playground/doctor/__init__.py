@@ -19,6 +19,7 @@ from playground.doctor.engine_devices import DeviceRow, device_rows
 from playground.doctor.text import markdown
 from playground.gauges import summary
 from playground.lanes import lane as lanes
+from playground.lanes.lane import LaneRow
 from playground.paths import ROOT, home
 
 __all__ = ["DeviceRow", "device_rows", "machine", "markdown", "report"]
@@ -61,7 +62,7 @@ def kind_of(error: Exception) -> str:
 def lane_rows() -> list[Mapping[str, object]]:
     """Every lane with the default model: its status, the reason and the fix."""
     columns = ("lane", "status", "reason", "fix")
-    return [{column: row[column] for column in columns} for row in table()]
+    return [{name: value for name, value in row.items() if name in columns} for row in table()]
 
 
 def default_model() -> dict[str, object]:
@@ -75,5 +76,5 @@ def default_model() -> dict[str, object]:
     }
 
 
-def table() -> list[dict[str, object]]:
+def table() -> list[LaneRow]:
     return lanes.table(models.DEFAULT_MODEL)

@@ -46,9 +46,9 @@ PHI3_INT4: WeightsInfo = {"recipe": "int4 sym", "bytes": 2_318_000_000, "read_by
 def arena(models_home: Path, prepared: Callable[[str, str], Path]) -> Iterator[Arena]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPC_HOME", str(models_home))
-        found = Arena()
-        yield found
-        found.close()
+        arena = Arena()
+        yield arena
+        arena.close()
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_idle_workers_are_ended_and_come_back_with_the_next_run(arena: Arena) ->
     assert not any(psutil.pid_exists(pid or 0) for pid in pids)
     assert [arena.hosts[lane].stage.name for lane in lanes] == ["idle", "idle"]
     assert arena.hosts.unload_idle() == 0
-    assert [each["status"] for each in ask(arena, *lanes)] == ["ok", "ok"]
+    assert [record["status"] for record in ask(arena, *lanes)] == ["ok", "ok"]
 
 
 def test_a_lane_in_a_run_is_not_unloaded(arena: Arena) -> None:
@@ -181,12 +181,14 @@ def test_in_turn_a_lane_that_does_not_fit_beside_the_others_is_loaded_for_its_tu
 
     monkeypatch.setattr(memory, "free_mb", room_for_one)
     records = ask(arena, small, other, mode=IN_TURN)
-    assert [each["status"] for each in records] == ["ok", "ok"], records
+    assert [record["status"] for record in records] == ["ok", "ok"], records
     assert len(arena.hosts.pids()) == 1, "the first had to go"
     arena.hosts.unload_idle()
     together = ask(arena, small, other)
-    assert sorted(each["status"] for each in together) == ["ok", "unavailable"]
-    assert "needs about" in next(each["error"]["message"] for each in together if each["error"])
+    assert sorted(record["status"] for record in together) == ["ok", "unavailable"]
+    assert "needs about" in next(
+        record["error"]["message"] for record in together if record["error"]
+    )
 
 
 def test_what_is_not_known_is_not_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -209,8 +211,8 @@ def test_what_is_not_known_is_not_refused(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_phi3_needs_what_its_weights_say(
     name: str, weights: WeightsInfo, low: float, high: float
 ) -> None:
-    found = memory.estimate(parse(name), weights, PHI3, 1024)
-    assert found is not None and low < found.needed_mb / 1000 < high
+    estimate = memory.estimate(parse(name), weights, PHI3, 1024)
+    assert estimate is not None and low < estimate.needed_mb / 1000 < high
 
 
 def test_only_a_gpu_without_memory_of_its_own_takes_the_machines(

@@ -108,7 +108,7 @@ def tensors(model: Any, architecture: str) -> dict[str, numpy.ndarray]:
     number = next(n for n, name in MODEL_ARCH_NAMES.items() if name == architecture)
     names = get_tensor_name_map(number, config.num_hidden_layers)
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
-    found = {}
+    tensors_by_name = {}
     for name, value in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
@@ -119,5 +119,5 @@ def tensors(model: Any, architecture: str) -> dict[str, numpy.ndarray]:
             array = halves.swapaxes(1, 2).reshape(array.shape)
         if architecture.startswith("gemma") and stem.endswith("norm"):
             array += 1
-        found[f"{names.get_name(stem)}.{suffix}"] = numpy.ascontiguousarray(array)
-    return found
+        tensors_by_name[f"{names.get_name(stem)}.{suffix}"] = numpy.ascontiguousarray(array)
+    return tensors_by_name
