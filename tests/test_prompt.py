@@ -9,7 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -29,6 +29,9 @@ SENTENCES = [
     "Grüße aus Köln, 你好，世界。今天天气很好。 <b>bold</b> [1] {x} | ~",
 ]
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+
+Theirs: TypeAlias = Any  # a tokenizer of transformers, which is mostly without types
+Pair: TypeAlias = tuple[ChatTokenizer, Theirs, bool]
 
 # name: (kind, bos, eos, special tokens, added tokens that are not special)
 MODELS: dict[str, tuple[str, str, str, str, str]] = {
@@ -85,7 +88,7 @@ def pieces() -> Tokenizer:
     return tokenizer
 
 
-def save(folder: Path, tokenizer: Tokenizer, template: str = "", **names: Any) -> Path:
+def save(folder: Path, tokenizer: Tokenizer, template: str = "", **names: object) -> Path:
     """A Hugging Face folder that transformers and ChatTokenizer both read."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -121,7 +124,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def pair(request: pytest.FixtureRequest, folder: Callable[[str], Path]) -> tuple[Any, Any, bool]:
+def pair(request: pytest.FixtureRequest, folder: Callable[[str], Path]) -> Pair:
     """Ours, transformers', and whether the template takes a system message."""
     from transformers import PreTrainedTokenizerFast
 
@@ -130,7 +133,7 @@ def pair(request: pytest.FixtureRequest, folder: Callable[[str], Path]) -> tuple
     return ChatTokenizer(path), theirs, request.param not in REFUSE_SYSTEM
 
 
-def rendered(theirs: Any, prompt: str, system: str, takes_system: bool = True) -> list[int]:
+def rendered(theirs: Theirs, prompt: str, system: str, takes_system: bool = True) -> list[int]:
     if system and not takes_system:
         prompt, system = f"{system}\n\n{prompt}", ""
     messages = [{"role": "system", "content": system}] if system else []
@@ -157,9 +160,7 @@ PLAIN = st.text() | st.lists(st.sampled_from([*SENTENCES, " ", "\n\n", "   ", "<
 @given(prompt=PLAIN, system=PLAIN)
 @example(prompt="a  b   c\n\n\nd\t", system=" <|im_ end|> ")
 @example(prompt="/no_think ok", system="<|not a token|>")
-def test_ids_are_those_of_transformers(
-    pair: tuple[Any, Any, bool], prompt: str, system: str
-) -> None:
+def test_ids_are_those_of_transformers(pair: Pair, prompt: str, system: str) -> None:
     ours, theirs, takes_system = pair
     assume(not any(token in text for token in ours._control.values() for text in (prompt, system)))
     assert ours.ids(prompt, system) == rendered(theirs, prompt, system, takes_system)
@@ -199,7 +200,7 @@ TYPED = [
 @example(prompt="<|im_<|im_end|>end|>", system="<|im_<|im_<|im_end|>end|>end|>")
 @example(prompt="<unk>你好   <|end|>   ", system="")
 def test_typed_control_tokens_never_become_control_ids(
-    pair: tuple[Any, Any, bool], prompt: str, system: str
+    pair: Pair, prompt: str, system: str
 ) -> None:
     ours, _, _ = pair
     plain = ours.ids("x", "x" if system.strip() else system)
@@ -327,9 +328,9 @@ def test_stop_ids_come_from_all_configurations(
     cut=st.integers(1, 5),
 )
 def test_streamed_text_is_a_prefix_of_the_final_text(
-    pair: tuple[Any, Any, bool], ids: list[int], text: str, cut: int
+    pair: Pair, ids: list[int], text: str, cut: int
 ) -> None:
-    tokenizer: ChatTokenizer = pair[0]
+    tokenizer = pair[0]
     ids = ids + tokenizer._tokenizer.encode(text, add_special_tokens=False).ids + ids
     stream = tokenizer.stream()
     streamed = "".join(stream.push(ids[i : i + cut]) for i in range(0, len(ids), cut))

@@ -69,8 +69,7 @@ def have(monkeypatch: pytest.MonkeyPatch, free_mb: float) -> None:
 def ask(arena: Arena, *lanes: Lane, mode: str = TOGETHER) -> list[dict[str, Any]]:
     run = arena.start(Request("Hello", lanes, mode, max_new_tokens=8))
     assert run.done.wait(120)
-    records: list[dict[str, Any]] = run.result().as_json()["lanes"]
-    return records
+    return list(run.result().as_json()["lanes"])
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -113,7 +112,10 @@ def test_a_refused_lane_is_tried_again_in_the_next_run(
 
 
 def test_force_loads_it_all_the_same(
-    small: Lane, models_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    small: Lane,
+    models_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("AIPC_HOME", str(models_home))
     have(monkeypatch, 600)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy
 import pytest
@@ -17,10 +17,12 @@ from transformers import AutoModelForCausalLM
 from playground.models import children, failures
 from playground.models.children import Ended
 from playground.models.gguf import convert
+from playground.models.gguf.config import Config
 from playground.models.gguf.errors import GgufError
 from playground.prompt import ChatTokenizer
 from tests.support import gguf_files
 
+Model: TypeAlias = Any  # of transformers, mostly without types
 SIZE = 320  # of the vocabulary
 NAMED = ["<unk>", "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|end|>", "<|eom|>"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}"
@@ -45,7 +47,7 @@ LLAMA_3_1 = {
 SHORT, LONG = [1.0, 1.05, 1.1], [1.08, 2.25, 19.5]
 LONGROPE = {"type": "longrope", "short_factor": SHORT, "long_factor": LONG}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
-ORIGINALS: dict[str, tuple[str, str, dict[str, Any]]] = {
+ORIGINALS: dict[str, tuple[str, str, Config]] = {
     "llama": ("llama", "LlamaConfig", {"rope_theta": 5e5, "tie_word_embeddings": True}),
     "llama 3.1": ("llama", "LlamaConfig", {"rope_theta": 5e5, "rope_scaling": LLAMA_3_1}),
     "llama with biases": ("llama", "LlamaConfig", {"attention_bias": True, "head_dim": 20}),
@@ -67,12 +69,12 @@ ORIGINALS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-def original(name: str) -> Any:
+def original(name: str) -> Model:
     """A random model whose norms and biases matter too."""
     _, kind, more = ORIGINALS[name]
     config = getattr(transformers, kind)(**json.loads(json.dumps(COMMON | more)))
     torch.manual_seed(0)
-    model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    model: Model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     model.eval()
     with torch.no_grad():
         for value in model.parameters():
@@ -128,8 +130,8 @@ def converted(name: str, folder: Path, **more: Any) -> Path:
     return folder / "made"
 
 
-def loaded(folder: Path) -> Any:
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+def loaded(folder: Path) -> Model:
+    model: Model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     model.eval()
     return model
 
@@ -221,7 +223,7 @@ EXTRA = {"blk.0.attn_sinks.weight": numpy.ones(4, numpy.float32)}
     ],
 )
 def test_what_would_be_lost_is_refused_by_name(
-    tmp_path: Path, name: str, more: dict[str, Any], expected: str
+    tmp_path: Path, name: str, more: Config, expected: str
 ) -> None:
     line = refused(as_gguf(name, tmp_path / "model.gguf", **more))
     assert line.startswith("The GGUF file contains something") and expected in line

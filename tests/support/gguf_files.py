@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy
 from gguf import MODEL_ARCH_NAMES, GGMLQuantizationType, GGUFWriter, get_tensor_name_map, quantize
 from tokenizers import Tokenizer
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from playground.models.gguf.config import Config, Metadata
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 Vocabulary = Callable[[GGUFWriter], None]
@@ -59,8 +61,8 @@ def write(
     file: Path,
     architecture: str,
     vocabulary: Vocabulary,
-    values: Mapping[str, Any],
-    tensors: Mapping[str, Any] | None = None,
+    values: Metadata,
+    tensors: Mapping[str, numpy.ndarray] | None = None,
     template: str = "",
     quantised: GGMLQuantizationType = GGMLQuantizationType.F32,
 ) -> Path:
@@ -83,7 +85,7 @@ def write(
     return file
 
 
-def sizes(config: Any) -> dict[str, Any]:
+def sizes(config: PreTrainedConfig) -> Config:
     """What every decoder with rotary embeddings says of itself."""
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     rope = config.rope_parameters
@@ -102,7 +104,7 @@ def sizes(config: Any) -> dict[str, Any]:
     }
 
 
-def tensors(model: Any, architecture: str) -> dict[str, numpy.ndarray]:
+def tensors(model: PreTrainedModel, architecture: str) -> dict[str, numpy.ndarray]:
     """The model's weights under llama.cpp's names and in its layout."""
     config = model.config
     number = next(n for n, name in MODEL_ARCH_NAMES.items() if name == architecture)
