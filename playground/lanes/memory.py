@@ -70,8 +70,8 @@ ON_CPU = {  # kv_bytes of OpenVINO: a byte, and for each head a scale and a zero
     "pytorch": MemoryModel(base_mb=370, weights=0, kv_bytes=4, in_place=True),
     "npu-library": MemoryModel(base_mb=600, weights=1.35, kv_bytes=2, logits=1),
 }
-# The NPU's pipeline on the CPU unpacks the weights, for the prompt and for the answer.
-NPU_ON_CPU = MemoryModel(base_mb=90, weights=9, kv_bytes=5)
+# The NPU's pipeline on the CPU unpacks the weights to 16 bits.
+NPU_ON_CPU = MemoryModel(base_mb=490, weights=4.1, kv_bytes=5)
 _OPENVINO_FP16_MB = 200  # some 16-bit weights are computed as 32-bit floats
 
 
