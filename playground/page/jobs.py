@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import subprocess
@@ -18,7 +19,7 @@ from playground.lanes.lane import Lane
 from playground.models import Stage
 from playground.page.labels import STATES, lane_label
 from playground.paths import ROOT, home
-from playground.workers.subprocesses import kill_tree
+from playground.workers.subprocesses import kill_tree, start
 
 IDLE, WAITING, WORKING = "idle", "waiting", "working"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
@@ -191,7 +192,7 @@ class SetupJob(Job):
     def __init__(self, command: Sequence[str] = (str(ROOT / "run.py"), "setup", "npu")) -> None:
         super().__init__()
         self._command = [sys.executable, *command]
-        self._child: subprocess.Popen[str] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Raises BadInput while it is under way."""
@@ -207,12 +208,15 @@ class SetupJob(Job):
     def work(self) -> str:
         """Run the command, log its output, then have the devices probed again."""
         path = home() / "logs" / "setup-npu.log"
-        with path.open("w", encoding="utf-8") as file, self._spawn() as child:
+        environ = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+        child = start(self._command, environ=environ, cwd=ROOT, stderr=subprocess.STDOUT)
+        with path.open("w", encoding="utf-8") as file, child:
             self._child = child
             if self.cancelled.is_set():  # before there was a child to end
                 self.cancel()
             assert child.stdout is not None
-            for line in child.stdout:
+            # As text, since a progress bar ends its lines with \r.
+            for line in io.TextIOWrapper(child.stdout, encoding="utf-8", errors="replace"):
                 file.write(line)
                 self.detail = line.strip() or self.detail
         self._child = None
@@ -226,16 +230,3 @@ class SetupJob(Job):
         with contextlib.suppress(Exception):  # the Machine tab reports what is wrong
             devices.discover()
         return DONE
-
-    def _spawn(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self._command,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            env={**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )

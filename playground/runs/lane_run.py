@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from backends.base import Options
 from playground.errors import PlaygroundError, PreparationError, Unavailable
@@ -14,6 +13,7 @@ from playground.gauges import aggregate
 from playground.gauges.readings import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import gauge_key
+from playground.lanes.loaded import LoadedLane
 from playground.lanes.memory import on_a_card
 from playground.prompt import Tokenizer
 from playground.runs import metrics
@@ -75,7 +75,7 @@ class LaneRun:
         self._times: list[int] = []
         self._peak_rss_mb: float | None = None
         self._memory_read_at = 0.0
-        self._loaded: dict[str, Any] = {}
+        self._loaded: LoadedLane = {}
         self._weights = host.weights
         self._proof = aggregate.Proof()
         self._energy_j: float | None = None

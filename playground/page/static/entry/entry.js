@@ -22,7 +22,7 @@ const doing = v => {
   if (asking) {
     const yes = press('Delete', 'danger yes', () => { asking = false; trigger('erase', { id: v.id }); });
     const no = press('Keep', 'no', () => { asking = false; draw(); });
-    return el('div', 'confirm', el('p', '', 'Delete this? This can't be undone.'), el('div', 'buttons', yes, no));
+    return el('div', 'confirm', el('p', '', "Delete this? This can't be undone."), el('div', 'buttons', yes, no));
   }
   return el('div', 'actions',
     v.repeatable ? press('Repeat with the same settings', 'repeat', send('repeat')) : null,
