@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backends.base import Backend, BackendError, Loaded, LoadedWeights, Options
 from backends.shared import Emit, check_prompt, cpu_name, explained, stream, trust_remote_code
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import GenerationConfig
 
 
 class PyTorch(Backend):
@@ -19,7 +23,7 @@ class PyTorch(Backend):
             import transformers
 
             target = torch_device(torch, device, precision)
-            loader = transformers.AutoModelForCausalLM
+            loader: Any = transformers.AutoModelForCausalLM
             dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
             self._model = loader.from_pretrained(
                 str(model),
@@ -106,7 +110,7 @@ class _Streamer:
         self._emit = emit
         self._prompt_seen = False
 
-    def put(self, value: Any) -> None:
+    def put(self, value: Tensor) -> None:
         if self._prompt_seen:
             self.proceed = self._emit(int(value.item()))
         self._prompt_seen = True
@@ -115,13 +119,13 @@ class _Streamer:
         pass
 
 
-def _config(model: Any, options: Options) -> Any:
+def _config(model: Any, options: Options) -> GenerationConfig:
     """A config without any default of the model's. `generate` would add these to a given config
     (GenerationMixin._prepare_generation_config), so the model's own config is replaced too."""
     from transformers import GenerationConfig
 
-    model.generation_config = GenerationConfig()
-    sampling: dict[str, Any] = {"do_sample": False}
+    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+    sampling: dict[str, float] = {"do_sample": False}
     if options.temperature > 0:
         sampling = {
             "do_sample": True,
@@ -130,7 +134,7 @@ def _config(model: Any, options: Options) -> Any:
             "top_k": options.top_k,
         }
     stops = None if options.ignore_eos else list(options.stop_ids) or None
-    return GenerationConfig(
+    return GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=options.max_new_tokens,
         eos_token_id=stops,
         pad_token_id=0,  # unused in a batch of one, but without it each call warns

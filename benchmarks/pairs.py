@@ -10,8 +10,9 @@ from pathlib import Path
 from statistics import median
 from types import TracebackType
 
+from playground.paths import ROOT
 from playground.runs.metrics import decode_tps
-from playground.workers.process import ROOT, child_environment
+from playground.workers.subprocesses import environment
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Bare:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             encoding="utf-8",
-            env=child_environment(),
+            env=environment(),
             cwd=ROOT,
         )
         self._answer()

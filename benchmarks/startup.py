@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.pairs import Row, ratio
 from benchmarks.watched import wait_for
-from playground.workers.process import ROOT, child_environment
+from playground.paths import ROOT
+from playground.workers.subprocesses import environment
 
 THREE_LINES = """import gradio as gr
 with gr.Blocks() as demo: gr.Textbox()
@@ -21,12 +22,12 @@ demo.launch(server_port={port}, quiet=True)
 
 def first_page(command: list[str], port: int, home: Path) -> float:
     """Seconds from starting the command to its first page."""
-    environment = child_environment() | {"AIPC_HOME": str(home), "GRADIO_ANALYTICS_ENABLED": "0"}
+    environ = environment() | {"AIPC_HOME": str(home), "GRADIO_ANALYTICS_ENABLED": "0"}
     began = time.perf_counter()
     child = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=environment,
+        env=environ,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -21,7 +21,8 @@ from benchmarks.pairs import Bare, Row, ratio
 from playground.lanes.host import tokenizer_of
 from playground.lanes.lane import parse
 from playground.models import DEFAULT_MODEL, lane_folder
-from playground.workers.process import ROOT, child_environment
+from playground.paths import ROOT
+from playground.workers.subprocesses import environment
 
 REPLAYED = ["fake:CPU:30tps", "fake:CPU:030tps", "fake:CPU:0030tps"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
@@ -102,7 +103,7 @@ def server(lanes: list[str]) -> Iterator[tuple[str, psutil.Process]]:
     address = f"http://127.0.0.1:{port}/"
     child = subprocess.Popen(
         [sys.executable, "app.py", "--no-browser", f"--port={port}", f"--lanes={','.join(lanes)}"],
-        env=child_environment(),
+        env=environment(),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )

@@ -71,8 +71,8 @@ class ResultRow:
                 "ended_ns": self._runs[-1].ended if self._runs else None,
                 "error": Failure(**self.error.as_dict()) if self.error else None,
                 "contended": self._last.contended,
-                "roof_share": memory_bandwidth.share(
-                    median.bandwidth_gbs, copy.as_json() if copy else None, self._last.lane
+                "roof_share": memory_bandwidth.utilization(
+                    median.bandwidth_gbs, copy.copy_gbs if copy else None, self._last.lane
                 ),
                 "p5": figures.p5,
                 "p95": figures.p95,

@@ -1,14 +1,11 @@
-"""Asks the engines what they find, each in a child process; once for the whole program."""
+"""Asks each engine in a child process which devices it finds, once for the whole program."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import logging
-import os
 import runpy
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -20,8 +17,9 @@ from typing import Any
 from playground.devices import windows
 from playground.devices.hardware import directml_adapters, hardware
 from playground.devices.records import Device, Discovery, Hardware
-from playground.workers import npu_environment
-from playground.workers.liveness import exit_text, kill_tree
+from playground.workers import npu_environment, subprocesses
+from playground.workers.liveness import exit_text
+from playground.workers.subprocesses import JsonObject
 
 PATIENCE_S = 60.0  # a first import after an installation can take half of that on Windows
 PLUGINS = ("CPU", "GPU", "NPU")
@@ -34,7 +32,10 @@ _discovery: Discovery | None = None
 
 @dataclass(frozen=True)
 class DeviceQuery:
-    """A question to an engine. title: "OpenVINO's GPU plugin"; environment: its own variables."""
+    """A command that asks an engine for its devices.
+
+    title: "OpenVINO's GPU plugin". environment: variables in addition to those of every child.
+    """
 
     title: str
     command: Sequence[str]
@@ -44,10 +45,13 @@ class DeviceQuery:
 
 @dataclass(frozen=True)
 class Answer:
-    lines: tuple[dict[str, Any], ...] = ()
+    """The JSON objects that a child wrote, and a sentence on what went wrong, if anything."""
+
+    lines: tuple[JsonObject, ...] = ()
     error: str | None = None
 
-    def first(self, key: str) -> Any:
+    def value(self, key: str) -> Any:
+        """The value of a key that only one line has; None if no line has it."""
         return next((line[key] for line in self.lines if key in line), None)
 
     @property
@@ -111,48 +115,36 @@ def look(probes: Mapping[str, DeviceQuery]) -> Discovery:
         openvino=tuple(_with_driver(each, here) for answer in openvino for each in answer.devices),
         dml=directml_adapters() if directml is not False else (),
         torch=tuple(_with_driver(each, here) for each in answers.get("torch", Answer()).devices),
-        npu_library=answers.get("npu-library", Answer()).first("answer"),
+        npu_library=answers.get("npu-library", Answer()).value("answer"),
         dml_package=directml,
         errors={name: answer.error for name, answer in answers.items() if answer.error},
         details={
             name: str(said)
             for name, answer in answers.items()
-            if (said := answer.first("said")) is not None
+            if (said := answer.value("said")) is not None
         },
     )
 
 
 def ask(probe: DeviceQuery) -> Answer:
-    """What a child tells before it ends, crashes or is ended. Never raises."""
+    """What a child writes before it ends, crashes or reaches its time limit. Never raises."""
+    environ = subprocesses.environment() | dict(probe.environment or {})
     try:
-        process = subprocess.Popen(
-            list(probe.command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONUTF8": "1", **(probe.environment or {})},
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
+        output = subprocesses.run(probe.command, probe.patience_s, environ)
     except OSError as error:
         log.warning("%s cannot be asked: %s", probe.title, error)
         return Answer(error=f"{probe.title} cannot be asked: {error.strerror}.")
-    try:
-        out, complaints = process.communicate(timeout=probe.patience_s)
-        trouble = None if process.returncode == 0 else f"failed ({exit_text(process.returncode)})"
-    except subprocess.TimeoutExpired as late:
-        kill_tree(process.pid)
-        process.wait()
-        for pipe in filter(None, (process.stdout, process.stderr)):
-            pipe.close()
-        out, complaints = late.stdout or b"", late.stderr or b""
-        trouble = f"did not answer within {probe.patience_s:.0f} s"
-    lines = tuple(_lines(out))
-    if trouble is None and not any("done" in line for line in lines):
-        trouble = "gave no answer that can be read"
-    if trouble is None:
+    lines = tuple(filter(None, map(subprocesses.json_object, output.stdout.splitlines())))
+    if output.code is None:
+        failure = f"did not answer within {probe.patience_s:.0f} s"
+    elif output.code != 0:
+        failure = f"failed ({exit_text(output.code)})"
+    elif not any("done" in line for line in lines):
+        failure = "gave no readable answer"
+    else:
         return Answer(lines)
-    log.warning("%s %s: %s", probe.title, trouble, complaints.decode("utf-8", "replace")[-4000:])
-    return Answer(lines, f"{probe.title} {trouble} when asked for devices.")
+    log.warning("%s %s: %s", probe.title, failure, output.stderr.decode("utf-8", "replace")[-4000:])
+    return Answer(lines, f"{probe.title} {failure} when asked for devices.")
 
 
 def torch_build() -> str | None:
@@ -194,19 +186,6 @@ def _spec(module: str) -> ModuleSpec | None:
         return importlib.util.find_spec(module)
     except (ImportError, ValueError):
         return None
-
-
-def _lines(out: bytes) -> list[dict[str, Any]]:
-    """The JSON objects among them; a child that prints anything else has no effect."""
-    found = []
-    for line in out.decode("utf-8", "replace").splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            found.append(value)
-    return found
 
 
 def _device(line: Mapping[str, Any]) -> Device:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playground import models
+from playground import devices, models
 from playground.errors import BadInput, PlaygroundError, PreparationError, Unavailable, WorkerError
 from playground.lanes import lane as lanes
 from playground.lanes import memory
@@ -229,12 +229,14 @@ class Host:
             self.loaded = {}
             if lane.needs_model and not self._forced():
                 memory.check(lane, models.title(model), weights, Path(folder), tokens)
+            gpus = devices.discover().dml if lane.kind == "DML" else ()
             for event in self.worker.ask(
                 "load",
                 model=folder,
                 device=lane.device,
                 precision=lane.precision,
                 capacity=capacity,
+                adapters=[{"name": gpu.full_name, "luid": gpu.luid} for gpu in gpus],
                 warm_up=tokenizer.ids(WARM_UP_TEXT),
             ):
                 if event["event"] != "loaded":

@@ -1,8 +1,8 @@
-"""Starting, watching, suspending and ending the child processes of a preparation."""
+"""The child processes of a preparation: run to their end, and suspended during measurements."""
 
 from __future__ import annotations
 
-import os
+import io
 import queue
 import subprocess
 import sys
@@ -17,9 +17,8 @@ from typing import TextIO
 import psutil
 
 from playground.models.stage import raise_if_set
-from playground.models.windows_job import end_with_us
-from playground.paths import ROOT
-from playground.workers.liveness import kill_tree, tree
+from playground.workers import subprocesses
+from playground.workers.subprocesses import tree
 
 KEPT_LINES = 60
 
@@ -30,7 +29,7 @@ _pauses = 0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: its exit code and its last lines."""
+    """The exit code of a child, and the last lines of its output."""
 
     code: int
     lines: tuple[str, ...]
@@ -41,24 +40,14 @@ class Ended:
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """The user's own, with hubs and telemetry off and everything temporary inside `scratch`."""
+    """The environment of every child, with everything temporary inside `scratch`."""
     temporary = scratch / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {
-        **os.environ,
-        "PYTHONPATH": path,
-        "PYTHONUTF8": "1",
-        "PYTHONUNBUFFERED": "1",
-        "TMPDIR": str(temporary),
-        "TEMP": str(temporary),
-        "TMP": str(temporary),
+        **subprocesses.environment(),
+        **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
         "HF_HOME": str(scratch / "hub"),
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1",
-        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONUNBUFFERED": "1",
         "COLUMNS": "120",
     }
 
@@ -72,9 +61,9 @@ def run(
     on_line: Callable[[str], object] = str,
     environ: dict[str, str] | None = None,
 ) -> Ended:
-    """Runs `python -m playground.models.child ARGUMENTS` to its end, its output into `log`.
+    """Run the module and its arguments in a child (workers/child.py), with its output in `log`.
 
-    Its environment is `environ`, or `environment(scratch)` where none is given.
+    environ: default: `environment(scratch)`. Raises Cancelled soon after `cancel` is set.
     """
     kept: deque[str] = deque(maxlen=KEPT_LINES)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -98,14 +87,14 @@ def run(
 
 
 def _read(
-    process: subprocess.Popen[str],
+    process: subprocess.Popen[bytes],
     lines: queue.SimpleQueue[str],
     kept: deque[str],
     log: TextIO,
 ) -> None:
-    """Empties the child's pipe, whatever happens to the log: a full pipe would block the child."""
+    """Empty the child's pipe, even if the log cannot be written: a full pipe blocks the child."""
     assert process.stdout is not None
-    with process.stdout as output:
+    with io.TextIOWrapper(process.stdout, encoding="utf-8", errors="replace") as output:
         for line in output:
             kept.append(line.rstrip())
             lines.put(line)
@@ -116,62 +105,47 @@ def _read(
 
 def _start(
     arguments: Sequence[str], scratch: Path, environ: dict[str, str]
-) -> subprocess.Popen[str]:
-    """Starts a child in a group of its own, suspended at once while a prompt is measured.
+) -> subprocess.Popen[bytes]:
+    """Start a child in a group of its own, suspended at once while a prompt is measured.
 
-    If this process dies, stdin ends and the child with it; one that is suspended then is ended
-    by the system, as the stopped member of an orphaned process group (POSIX) or by the job.
+    If this process dies, stdin ends and so does the child. A suspended child is then ended by the
+    system: as a stopped member of an orphaned process group (POSIX), or by the job (Windows).
     """
-    command = [sys.executable, "-m", "playground.models.child", *arguments]
-    group = {} if sys.platform == "win32" else {"process_group": 0}
-    flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     with _guard:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
+        process = subprocesses.start(
+            [sys.executable, "-m", "playground.workers.child", *arguments],
+            environ=environ,
             cwd=scratch,
-            env=environ,
-            creationflags=flags,
-            **group,  # type: ignore[call-overload]
+            stdin=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            own_group=True,
         )
-        end_with_us(process)
         _running.add(process.pid)
         if _pauses:
             _suspend(process.pid)
     return process
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """Ends the child and all that it started; harmless when it has ended by itself."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill the child and all that it started, if it still runs."""
     with _guard:
-        if process.poll() is None:
-            doomed = tree(process.pid)
-            kill_tree(process.pid)
-            psutil.wait_procs(doomed, timeout=5)
-            process.wait(10)
+        subprocesses.end(process)
         _running.discard(process.pid)
-    if process.stdin is not None:
-        with suppress(OSError):
-            process.stdin.close()
 
 
 def _suspend(pid: int) -> None:
-    """Suspends a tree from its root down, again until no new member has appeared."""
+    """Suspend a process tree from its root down, until no new member appears."""
     seen: set[int] = set()
-    while new := [one for one in tree(pid) if one.pid not in seen]:
-        for one in new:
-            seen.add(one.pid)
+    while new := [process for process in tree(pid) if process.pid not in seen]:
+        for process in new:
+            seen.add(process.pid)
             with suppress(psutil.Error):
-                one.suspend()
+                process.suspend()
 
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Suspends all running children while a prompt is measured, also those started meanwhile."""
+    """Suspend all children, including those started meanwhile, while a prompt is measured."""
     global _pauses
     with _guard:
         _pauses += 1
@@ -184,6 +158,6 @@ def paused() -> Iterator[None]:
         with _guard:
             _pauses -= 1
             if _pauses == 0:
-                for one in [member for pid in _running for member in tree(pid)]:
+                for process in [member for pid in _running for member in tree(pid)]:
                     with suppress(psutil.Error):
-                        one.resume()
+                        process.resume()

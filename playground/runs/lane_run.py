@@ -104,7 +104,7 @@ class LaneRun:
 
     def check_prompt_length(self) -> None:
         """Raises PlaygroundError when the prompt is too long for a lane whose room is fixed."""
-        longest = self.host.loaded.get("longest_prompt")
+        longest = self.host.loaded.get("max_prompt")
         if longest is not None and len(self.prompt) > longest:
             raise PlaygroundError(
                 f"The prompt has {len(self.prompt):,} tokens; this lane takes {longest:,} at most.",

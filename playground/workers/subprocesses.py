@@ -101,6 +101,9 @@ def end(process: subprocess.Popen[bytes], patience_s: float = 0) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(KILL_S)
         psutil.wait_procs(descendants, timeout=KILL_S)
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
 
 
 def tree(pid: int) -> list[psutil.Process]:

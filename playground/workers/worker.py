@@ -166,9 +166,7 @@ class RequestLoop:
 
     def _load(self, message: dict[str, Any]) -> None:
         """Load, then generate once from ids unrelated to any prompt and discard the answer."""
-        self._backend.adapters = tuple(
-            Adapter(**adapter) for adapter in message.get("adapters", ())
-        )
+        self._backend.adapters = [Adapter(**fields) for fields in message.get("adapters", ())]
         start = time.perf_counter()
         loaded = self._backend.load(
             Path(message["model"]), message["device"], message["precision"], message["capacity"]

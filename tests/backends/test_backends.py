@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
@@ -62,7 +63,7 @@ class Lane:
     def family(self) -> str:
         return convert.family(self.column.format)
 
-    def answer(self, **changes: object) -> list[int]:
+    def answer(self, **changes: Any) -> list[int]:
         return list(self.backend.generate(self.prompt, replace(self.options, **changes)))
 
     def load(self, folder: Path) -> Lane:
@@ -195,9 +196,9 @@ def test_an_id_outside_the_vocabulary_is_refused(lane: Lane, wrong: int | str) -
     if wrong == "first beyond":
         file = "genai_config.json" if lane.family == "onnx" else "config.json"
         config = json.loads((lane.folder / file).read_text(encoding="utf-8"))
-        wrong = config.get("model", config)["vocab_size"]
+        wrong = int(config.get("model", config)["vocab_size"])
     with pytest.raises(BackendError) as caught:
-        list(lane.backend.generate([*lane.prompt, wrong], lane.options))
+        list(lane.backend.generate([*lane.prompt, int(wrong)], lane.options))
     assert caught.value.fix
 
 
@@ -234,7 +235,7 @@ def test_the_models_own_settings_change_nothing_nor_does_a_path_in_chinese(
 ) -> None:
     whole = lane.answer()
     folder = copy(lane.folder, tmp_path / "张三 Li" / "a model")
-    own = {
+    own: dict[str, Any] = {
         "do_sample": True,
         "temperature": 2.0,
         "top_k": 3,

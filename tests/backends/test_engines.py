@@ -14,6 +14,7 @@ from playground.models import DEFAULT_MODEL
 from playground.runs.record import IN_TURN, TOGETHER
 from playground.runs.request import Request
 
+Records = dict[str, dict[str, Any]]  # by backend
 QUESTION = "What is the capital of France?"
 FOUR = [  # on the processor, whatever else the machine has
     "openvino-genai:CPU:int8",
@@ -36,11 +37,11 @@ def arena(models_home: Path, prepared: Callable[[str, str], Path]) -> Iterator[A
 
 
 @pytest.fixture(scope="module")
-def together(arena: Arena) -> dict[str, dict[str, Any]]:
+def together(arena: Arena) -> Records:
     return ask(arena, TOGETHER)
 
 
-def ask(arena: Arena, mode: str, names: list[str] = FOUR) -> dict[str, dict[str, Any]]:
+def ask(arena: Arena, mode: str, names: list[str] = FOUR) -> Records:
     """The records of the lanes, by backend."""
     request = Request(QUESTION, tuple(parse_all(names)), mode=mode, max_new_tokens=24)
     result = list(arena.start(request).states())[-1].as_json()
@@ -52,7 +53,7 @@ def test_all_four_engines_are_installed_and_their_models_made(arena: Arena) -> N
     assert found == dict.fromkeys(FOUR, "ready")
 
 
-def test_all_four_say_paris(together: dict[str, dict[str, Any]]) -> None:
+def test_all_four_say_paris(together: Records) -> None:
     assert {name: "Paris" in each["text"] for name, each in together.items()} == dict.fromkeys(
         together, True
     )
@@ -60,7 +61,7 @@ def test_all_four_say_paris(together: dict[str, dict[str, Any]]) -> None:
 
 
 def test_all_four_get_the_same_prompt_and_tell_what_ran(
-    together: dict[str, dict[str, Any]],
+    together: Records,
 ) -> None:
     assert len({each["prompt_tokens"] for each in together.values()}) == 1
     for record in together.values():
@@ -72,7 +73,7 @@ def test_all_four_get_the_same_prompt_and_tell_what_ran(
         assert record["peak_rss_mb"] > 100
 
 
-def test_the_figures_of_real_engines_are_consistent(together: dict[str, dict[str, Any]]) -> None:
+def test_the_figures_of_real_engines_are_consistent(together: Records) -> None:
     for record in together.values():
         assert record["ttft_user_ms"] > record["ttft_ms"] > 1
         assert record["tpot_ms"] == pytest.approx(1000 / record["decode_tps"])
@@ -80,18 +81,14 @@ def test_the_figures_of_real_engines_are_consistent(together: dict[str, dict[str
         assert record["bandwidth_gbs"] == pytest.approx(read * record["decode_tps"] / 1e9)
 
 
-def test_together_they_overlap_and_in_turn_they_do_not(
-    arena: Arena, together: dict[str, dict[str, Any]]
-) -> None:
+def test_together_they_overlap_and_in_turn_they_do_not(arena: Arena, together: Records) -> None:
     starts = [each["started_ns"] for each in together.values()]
     assert max(starts) < min(each["ended_ns"] for each in together.values())
     alone = sorted((each["started_ns"], each["ended_ns"]) for each in ask(arena, IN_TURN).values())
     assert all(earlier[1] < later[0] for earlier, later in zip(alone, alone[1:], strict=False))
 
 
-def test_greedy_answers_do_not_depend_on_the_mode(
-    arena: Arena, together: dict[str, dict[str, Any]]
-) -> None:
+def test_greedy_answers_do_not_depend_on_the_mode(arena: Arena, together: Records) -> None:
     alone = ask(arena, IN_TURN)
     assert {name: each["token_ids"] for name, each in alone.items()} == {
         name: each["token_ids"] for name, each in together.items()

@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from backends.pytorch import PyTorch
 from playground.errors import WorkerError
 from playground.prompt import ChatTokenizer
 from playground.workers import npu_environment
+from playground.workers.events import LoadedEvent
 from playground.workers.process import Worker
 from tests.support import small_phi3
 
@@ -40,18 +42,23 @@ class Lane:
         own = {"AIPC_CACHE": str(self.cache)}
         self.worker = Worker(target, home / "张三" / "log.txt", python=python, environment=own)
 
-    def load(self, folder: Path, device: str, precision: str) -> dict[str, Any]:
+    def load(self, folder: Path, device: str, precision: str) -> LoadedEvent:
         self.tokenizer = ChatTokenizer(folder)
         asked = {"model": str(folder), "device": device, "precision": precision}
-        return [*self.worker.ask("load", **asked, capacity=256, warm_up=[5, 6, 7])][-1]
+        event = [*self.worker.ask("load", **asked, capacity=256, warm_up=[5, 6, 7])][-1]
+        assert event["event"] == "loaded"
+        return event
 
-    def answer(self, question: str, **options: Any) -> Answer:
+    def answer(self, question: str, **options: object) -> Answer:
         return self.go_on(self.tokenizer.ids(question), **options)
 
-    def go_on(self, prompt: list[int], **options: Any) -> Answer:
+    def go_on(self, prompt: list[int], **options: object) -> Answer:
         options = {"max_new_tokens": 40, "stop_ids": self.tokenizer.stop_ids, **options}
         events = [*self.worker.ask("generate", prompt=prompt, options=options)]
-        return [id for event in events for id in event.get("ids", [])], events[-1]["reason"]
+        end = events[-1]
+        assert end["event"] == "end"
+        tokens = [event["ids"] for event in events if event["event"] == "tokens"]
+        return [*chain.from_iterable(tokens)], end["reason"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,8 +136,8 @@ def test_it_tells_what_really_runs(lane: Lane, loaded: Lane, phi3: Path) -> None
     about = lane.load(phi3, "CPU", "fp16")
     assert about["device_used"] == "CPU" and about["device_name"] not in ("", "CPU")
     assert about["library_version"].startswith("1.4.0 (transformers 4.47.1, torch 2.")
-    assert "The library's stand-in on the CPU: no NPU was found." in about["notes"]
-    assert about["weights"]["recipe"] == "fp16"
+    assert "No NPU was found: the library computes on the CPU instead." in about["notes"]
+    assert about["weights"] and about["weights"]["recipe"] == "fp16"
     weights = (phi3 / "model.safetensors").stat().st_size  # in fp32
     assert about["weights"]["bytes"] == pytest.approx(weights / 2, rel=0.2)
 
@@ -163,13 +170,13 @@ def test_a_stopped_answer_leaves_nothing_behind(loaded: Lane) -> None:
     events = loaded.worker.ask("generate", prompt=prompt, options={"max_new_tokens": 4000})
     while next(events)["event"] != "tokens":
         pass
-    events.close()  # type: ignore[attr-defined]
+    events.close()
     assert loaded.answer(NINE) == whole
     assert loaded.worker.starts == before
 
 
 def test_an_id_that_the_model_does_not_know_is_refused(loaded: Lane) -> None:
-    with pytest.raises(WorkerError, match="does not know"):
+    with pytest.raises(WorkerError, match="outside this model's vocabulary"):
         loaded.go_on([small_phi3.VOCABULARY])
 
 
@@ -212,12 +219,12 @@ def test_positions_are_those_that_the_folder_tells(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model_type": "qwen99"}, "does not know the architecture qwen99"),
+        ({"model_type": "qwen99"}, "does not support the architecture qwen99"),
         (
             {"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.75}},
-            r"does not know its positions \(partial_rotary_factor 0.75\)",
+            r"does not support its partial_rotary_factor of 0.75",
         ),
-        ({"num_hidden_layers": 3}, "does not find all weights in it"),
+        ({"num_hidden_layers": 3}, "does not find all of its weights"),
     ],
 )
 def test_a_model_that_it_would_read_wrongly_is_refused(
@@ -273,7 +280,7 @@ def test_with_a_stub_of_an_npu_each_precision_answers(
 ) -> None:
     about = stub_npu.load(phi3, "NPU", precision)
     assert about["device_used"] == "NPU" and about["device_name"]
-    assert about["weights"]["recipe"] == recipe
+    assert about["weights"] and about["weights"]["recipe"] == recipe
     for question in ("What is the capital of France?", NINE):
         ids, reason = stub_npu.answer(question)
         assert stub_npu.tokenizer.decode(ids) == small_phi3.ANSWERS[question] and reason == "stop"

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backends import ENGINES
-from backends.base import BackendError, Loaded, Options
+from backends.base import Adapter, BackendError, Loaded, Options
 from backends.onnx_genai import OnnxGenAI
 from playground import devices, models
 from playground.arena import Arena
@@ -36,11 +37,11 @@ def folder(models_home: Path) -> Path:
 def load(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """`load("DML.1")` is a backend, what it told and the stub that it asked."""
 
-    def on(device: str, **stub: object) -> tuple[OnnxGenAI, Loaded, StubDirectML]:
+    def on(device: str, **stub: Any) -> tuple[OnnxGenAI, Loaded, StubDirectML]:
         module = StubDirectML(**stub)
         monkeypatch.setitem(sys.modules, "onnxruntime_genai", module)
-        monkeypatch.setattr("backends.onnx_genai.directml_adapters", recorded_adapters)
         backend = OnnxGenAI()
+        backend.adapters = [Adapter(gpu.full_name, gpu.luid) for gpu in recorded_adapters()]
         return backend, backend.load(folder, device, "int4", 1024), module
 
     return on

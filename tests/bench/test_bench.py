@@ -301,7 +301,7 @@ def test_a_model_that_wants_a_beginning_of_text_gets_one(tmp_path: Path) -> None
 
 
 def test_the_copy_bandwidth_is_bytes_read_and_written_over_time() -> None:
-    found = memory_bandwidth.copy_bandwidth(8 * 2**20, least_s=0.05)
+    found = memory_bandwidth.copy_bandwidth(8 * 2**20, min_s=0.05)
     assert 0.1 < found["copy_gbs"] < 5_000
     assert (
         found["threads"] == memory_bandwidth.cores()
@@ -310,10 +310,10 @@ def test_the_copy_bandwidth_is_bytes_read_and_written_over_time() -> None:
 
 
 def test_a_share_of_the_roof_is_given_where_the_lane_reads_that_memory() -> None:
-    assert memory_bandwidth.share(5.0, STUB_COPY, parse("pytorch")) == 0.5
-    assert memory_bandwidth.share(5.0, STUB_COPY, parse("pytorch:CUDA")) is None
-    assert memory_bandwidth.share(None, STUB_COPY, parse("pytorch")) is None
-    assert memory_bandwidth.share(5.0, None, parse("pytorch")) is None
+    assert memory_bandwidth.utilization(5.0, STUB_COPY["copy_gbs"], parse("pytorch")) == 0.5
+    assert memory_bandwidth.utilization(5.0, STUB_COPY["copy_gbs"], parse("pytorch:CUDA")) is None
+    assert memory_bandwidth.utilization(None, STUB_COPY["copy_gbs"], parse("pytorch")) is None
+    assert memory_bandwidth.utilization(5.0, None, parse("pytorch")) is None
 
 
 def test_what_slows_a_processor_down_is_read_from_a_stub_of_sysfs(tmp_path: Path) -> None:

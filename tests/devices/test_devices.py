@@ -52,8 +52,8 @@ def child(code: str) -> DeviceQuery:
     [
         ("import os; os.abort()", "failed ("),
         ("raise SystemExit(3)", "failed (exit code 3)"),
-        ("print('Loading driver …')", "gave no answer that can be read"),
-        ("print('[1, 2]')", "gave no answer that can be read"),
+        ("print('Loading driver …')", "gave no readable answer"),
+        ("print('[1, 2]')", "gave no readable answer"),
         ("import time; time.sleep(600)", "did not answer within 1 s"),
         ("import os; os.close(1); import time; time.sleep(600)", "did not answer within 1 s"),
     ],

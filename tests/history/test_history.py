@@ -15,7 +15,7 @@ import pytest
 
 from playground.errors import PlaygroundError
 from playground.history import BENCH, RUN, History
-from playground.workers.process import child_environment
+from playground.workers.subprocesses import environment
 from tests.support.command_line import playground
 from tests.support.measured import bench, entry, record, result, settings
 
@@ -43,7 +43,7 @@ def child(code: str, *arguments: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
         encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": child_environment()["PYTHONPATH"]},
+        env={**os.environ, "PYTHONPATH": environment()["PYTHONPATH"]},
         cwd=Path(__file__).parents[2],
     )
 

@@ -20,7 +20,7 @@ from tests.support import phi3_models
 
 NPU = "openvino-genai:NPU-on-CPU:int4"
 OTHER = "onnx-genai:CPU:int4"
-COMPILED = "Compiled in this load; the next one takes it from the cache."
+COMPILED = "Compiled during this load; the next load uses the cache."
 ALL_OF_IT = Options(max_new_tokens=9999, ignore_eos=True)
 
 
@@ -43,7 +43,7 @@ def loaded(folder: Path, request: pytest.FixtureRequest) -> tuple[OpenVinoGenAI,
 def test_the_room_is_told_with_the_longest_prompt(loaded: tuple[OpenVinoGenAI, Loaded]) -> None:
     told = loaded[1]
     assert told.capacity in CAPACITIES
-    assert told.longest_prompt == told.capacity - 64
+    assert told.max_prompt == told.capacity - 64
     assert told.device_used == "CPU" and "CPU" in told.notes[0]
 
 
@@ -65,7 +65,7 @@ def test_prompt_and_answer_fill_the_room_to_the_last_token(
 def test_a_room_that_no_block_divides_is_kept_as_promised(folder: Path) -> None:
     backend = OpenVinoGenAI()  # the pipeline rounds such a room up by itself
     told = backend.load(folder, "NPU-on-CPU", "int4", 200)
-    assert (told.capacity, told.longest_prompt) == (200, 136)
+    assert (told.capacity, told.max_prompt) == (200, 136)
     assert len(list(backend.generate(words(100), ALL_OF_IT))) == 100
 
 
@@ -73,9 +73,9 @@ def test_a_prompt_beyond_the_room_is_refused_and_the_next_is_answered(
     loaded: tuple[OpenVinoGenAI, Loaded],
 ) -> None:
     backend, told = loaded
-    assert told.longest_prompt
-    with pytest.raises(BackendError, match=f"room for {told.longest_prompt:,}") as caught:
-        list(backend.generate(words(told.longest_prompt + 1), ALL_OF_IT))
+    assert told.max_prompt
+    with pytest.raises(BackendError, match=f"loaded for up to {told.max_prompt:,}") as caught:
+        list(backend.generate(words(told.max_prompt + 1), ALL_OF_IT))
     assert caught.value.fix
     assert len(list(backend.generate(words(5), replace(ALL_OF_IT, max_new_tokens=3)))) == 3
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 import numpy
 import psutil
@@ -23,7 +24,9 @@ from tokenizers import Tokenizer, models
 from playground.errors import PreparationError
 from playground.models import Cancelled, Stage, children, folders
 from playground.models.hub import client as hub
+from playground.models.hub import diagnosis, sentences
 from playground.models.hub.client import ALL, SMALL, Remote
+from playground.models.hub.errors import Code, HubError
 from playground.models.hub.files import choose, lacking
 from tests.support.fake_hub import FakeHub, Repository, serve
 
@@ -361,10 +364,18 @@ def test_what_is_not_there_is_said_with_a_fix(
 def test_a_repository_without_a_model_for_us_is_refused(
     names: list[str], message: str, fix: str
 ) -> None:
-    with pytest.raises(PreparationError) as caught:
+    with pytest.raises(HubError) as caught:
         choose(names, REMOTE, SMALL)
-    assert message in caught.value.message
-    assert fix in caught.value.fix
+    explained = sentences.explain(diagnosis.report(caught.value), REMOTE)
+    assert message in explained.message
+    assert fix in explained.fix
+
+
+def test_every_code_has_a_sentence_and_a_fix() -> None:
+    for code in get_args(Code):
+        explained = sentences.explain(diagnosis.report(HubError(code, "detail")), REMOTE)
+        assert explained.message.endswith(".") and explained.fix.endswith(".")
+        assert "{" not in str(explained)
 
 
 def test_a_hub_that_cannot_be_asked_is_said_with_a_fix(
@@ -378,9 +389,9 @@ def test_a_hub_that_cannot_be_asked_is_said_with_a_fix(
         return caught.value.message
 
     for answer, message in {
-        (503, b""): "has a fault of its own (503)",
-        (200, b"<html>Log in</html>"): "no Hugging Face hub answers",
-        (200, b'{"id": "x", "sha": "../..", "siblings": []}'): "no Hugging Face hub answers",
+        (503, b""): "reports an internal fault (503)",
+        (200, b"<html>Log in</html>"): "not that of a Hugging Face hub",
+        (200, b'{"id": "x", "sha": "../..", "siblings": []}'): "not that of a Hugging Face hub",
     }.items():
         fake.answers = answer
         assert message in told()
@@ -393,7 +404,7 @@ def test_a_hub_that_cannot_be_asked_is_said_with_a_fix(
     monkeypatch.setenv("HF_ENDPOINT", "nonsense")
     assert "HF_ENDPOINT cannot be used" in told()
     monkeypatch.setenv("HTTPS_PROXY", "nonsense://proxy")
-    assert "proxy cannot be used as it is set" in told()
+    assert "setting of the network's proxy cannot be used" in told()
 
 
 def test_too_small_a_disk_is_said_before_the_start(

@@ -16,7 +16,8 @@ CAPACITY = 1024  # tokens of prompt and answer
 
 def new(engine: str) -> Backend:
     module, name = ENGINES[engine].target.split(":")
-    return getattr(importlib.import_module(module), name)()
+    backend: Backend = getattr(importlib.import_module(module), name)()
+    return backend
 
 
 def copy(folder: Path, target: Path) -> Path:

@@ -14,7 +14,7 @@ class Echo(Backend):
     """Answers with the prompt's first id and its length, over and over. Tells the room it got."""
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
-        return Loaded(device, "a test", "0", capacity=capacity, longest_prompt=capacity)
+        return Loaded(device, "a test", "0", capacity=capacity, max_prompt=capacity)
 
     def generate(self, prompt: Sequence[int], options: Options) -> Generator[int]:
         for n in range(options.max_new_tokens):

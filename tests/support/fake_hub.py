@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from huggingface_hub.utils.sha import git_hash
@@ -104,8 +103,8 @@ def serve() -> Iterator[FakeHub]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def handle_error(self, *args: Any) -> None:
-        """A client that has gone is no news."""
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Ignore it: clients hang up in some tests."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -126,12 +125,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.handle_request(request)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def handle_request(self, request: Request) -> None:
         raise NotImplementedError
 
-    def answer(self, status: int, headers: dict[str, Any], body: bytes = b"") -> None:
+    def answer(self, status: int, headers: dict[str, object], body: bytes = b"") -> None:
         self.send_response(status)
         for name, value in {"Content-Length": len(body), **headers}.items():
             self.send_header(name, str(value))
@@ -142,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
     def refuse(self, status: int, code: str, message: str = "") -> None:
         self.answer(status, {"X-Error-Code": code, "X-Error-Message": message}, b"{}")
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
 
 

@@ -1,7 +1,7 @@
-"""A stub of onnxruntime_genai with DirectML, for there is neither Windows nor a GPU here.
+"""A stub of onnxruntime_genai with DirectML, for machines without Windows and without a GPU.
 
-It records what is asked of it and keeps the rules that 0.13.1's source states (config.cpp,
-search.cpp, generators.cpp). No hardware has confirmed it.
+It records its calls and follows the source of 0.13.1 (config.cpp, search.cpp, generators.cpp); it
+has not been compared with real hardware.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import sys
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from backends import onnx_genai
 from playground.devices import Device, windows
@@ -40,7 +39,7 @@ class StubDirectML(ModuleType):
         super().__init__("onnxruntime_genai")
         self.built, self.runs_on = built, runs_on
         self.providers: dict[str, dict[str, str]] = {}
-        self.search: dict[str, Any] = {}
+        self.search: dict[str, float] = {}
         self.open = 0  # generators not yet given up
         self.Config = partial(StubConfig, self)
         self.Model = partial(StubModel, self)
@@ -82,9 +81,9 @@ class StubModel:
 
 class StubParams:
     def __init__(self, stub: StubDirectML, model: StubModel) -> None:
-        self.options: dict[str, Any] = {}
+        self.options: dict[str, float] = {}
 
-    def set_search_options(self, **options: Any) -> None:
+    def set_search_options(self, **options: float) -> None:
         assert options.keys() <= SEARCH, "0.13.1 does not know it"
         self.options |= options
 
@@ -132,8 +131,7 @@ class StubGenerator:
 
 
 class StubbedOnnxGenAI(onnx_genai.OnnxGenAI):
-    """The backend in a worker on that stub, with the recorded adapters."""
+    """The backend in a worker on that stub."""
 
     def __init__(self) -> None:
         sys.modules["onnxruntime_genai"] = StubDirectML()
-        onnx_genai.directml_adapters = recorded_adapters

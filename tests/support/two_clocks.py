@@ -47,7 +47,7 @@ class WatchedOnnx(OnnxGenAI):
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
         loaded = super().load(model, device, precision, capacity)
-        library = self._og
+        library = self._genai
 
         class Generator:
             def __init__(self, *arguments: Any) -> None:
@@ -80,7 +80,7 @@ class WatchedOnnx(OnnxGenAI):
             def __getattr__(self, name: str) -> Any:
                 return Generator if name == "Generator" else getattr(library, name)
 
-        self._og = Library()
+        self._genai = Library()
         return loaded
 
 

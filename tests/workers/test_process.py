@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ import psutil
 import pytest
 
 from playground.errors import WorkerDied, WorkerError
-from playground.workers.process import ROOT, Worker, child_environment
+from playground.paths import ROOT
+from playground.workers.process import Worker
+from playground.workers.subprocesses import environment
 
 pytestmark = pytest.mark.engine
 
@@ -43,11 +45,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
         worker.close()
 
 
-def generate(worker: Worker, n: int, prompt: int = 13) -> Iterator[dict[str, Any]]:
+def generate(worker: Worker, n: int, prompt: int = 13) -> Generator[Any]:
     return worker.ask("generate", prompt=[prompt], options={"max_new_tokens": n})
 
 
-def ids_of(events: list[dict[str, Any]]) -> list[int]:
+def ids_of(events: list[Any]) -> list[int]:
     return [token for event in events for token in event.get("ids", [])]
 
 
@@ -190,7 +192,7 @@ for event in worker.ask("generate", prompt=[1], options={{"max_new_tokens": 1000
         os._exit(9) if os.name == "nt" else os.kill(os.getpid(), 9)
 """
     run = subprocess.run(
-        [sys.executable, "-c", parent], stdout=subprocess.PIPE, env=child_environment(), timeout=60
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, env=environment(), timeout=60
     )
     worker = int(run.stdout)
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -217,7 +219,7 @@ def test_a_slow_reader_does_not_change_the_times(tmp_path: Path) -> None:
         [sys.executable, "-m", "playground.workers.worker", "tests.support.misbehaving:Fast"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=child_environment(),
+        env=environment(),
         cwd=ROOT,
     )
     times: list[int] = []

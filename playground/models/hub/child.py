@@ -1,17 +1,17 @@
-"""Child process: a model's files into the user's own Hugging Face cache, or what that would take.
+"""Child process: fetch a model into the user's own Hugging Face cache, or plan to.
 
-huggingface_hub 1.x begins a file anew after each interruption (its partial files bear a random
-name and are deleted on failure), so the files are fetched here with its own parts: its metadata
+huggingface_hub 1.x restarts a file after each interruption: its partial files have random names and
+are deleted on failure. The files are therefore fetched here with its private parts: its metadata
 request, its download loop, which can resume, its locks and its cache layout. A partial file is
-`blobs/<etag>.incomplete`, as earlier versions had it. Plain HTTP, not Xet, which cannot resume.
+`blobs/<etag>.incomplete`, as in earlier versions. Plain HTTP, not Xet, which cannot resume.
 
 Usage: python -m playground.models.hub.child plan|fetch REPO REVISION FOLDER small|all
-It tells what it does and how it ended in lines of `MARK` and JSON.
+It reports its progress and its result in lines of JSON: {"done", "total"}, {"checking"}, {"plan"},
+{"folder"}, {"error", …}.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -21,32 +21,29 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import RevisionNotFoundError
 from huggingface_hub.file_download import are_symlinks_supported, repo_folder_name
-from huggingface_hub.utils import WeakFileLock, get_session
+from huggingface_hub.utils import WeakFileLock, get_session  # type: ignore[attr-defined]
 
 from playground.models.folders import move_into_place
 from playground.models.hub import files as hub_files
-from playground.models.hub.client import MARK
+from playground.models.hub.client import DownloadPlan
+from playground.models.hub.diagnosis import diagnose, report
 from playground.models.hub.download import File, download
-from playground.models.hub.errors import BadProxy, Garbage, disk_full, explain, is_disk_full
+from playground.models.hub.errors import HubError
 from playground.models.hub.files import ALL, Remote
+from playground.workers.subprocesses import send
 
-_TELL_EVERY_S = 0.5
-_AT_ONCE = 8  # requests for sizes
+_REPORT_EVERY_S = 0.5
+_PARALLEL_REQUESTS = 8  # for sizes
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_ETAG = re.compile(r"\w[\w.-]*", re.ASCII)  # it becomes a file's name
-
-
-def tell(**what: Any) -> None:
-    """A line to the parent."""
-    print(MARK + json.dumps(what), flush=True)
+_ETAG = re.compile(r"\w[\w.-]*", re.ASCII)  # it becomes the name of a file
 
 
 class Model:
@@ -67,11 +64,11 @@ class Model:
         return self.storage / "snapshots" / self.commit / self.remote.folder
 
     def absent(self) -> list[str]:
-        """What the cache lacks, as far as is known."""
+        """The files that the cache lacks, as far as they are known."""
         return [name for name in self.names if not self.pointer(name).exists()]
 
     def find(self) -> None:
-        """Commit, files and sizes from the hub, or from the cache where that has it all."""
+        """Get commit, files and sizes from the hub, or from the cache if that is complete."""
         try:
             self.commit, names = self._listed()
         except RevisionNotFoundError:
@@ -79,41 +76,35 @@ class Model:
         except Exception as error:
             if not self._find_in_cache():
                 raise
-            print(f"Taken from the cache, as the hub could not be asked: {type(error).__name__}")
+            print(f"Using the cache, since the hub cannot be reached: {type(error).__name__}")
         else:
             self.names = hub_files.choose(names, self.remote, self.what)
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
             self.files = list(pool.map(self._file, self.names))
 
-    def plan(self) -> dict[str, Any]:
-        """The fields of hub.DownloadPlan."""
+    def plan(self) -> DownloadPlan:
         total = sum(file.size for file in self.files)
         missing = total - sum(map(self.present, self.files))
-        return {
-            "bytes_total": total,
-            "bytes_missing": missing,
-            "files": len(self.files),
-            "commit": self.commit,
-        }
+        return DownloadPlan(total, missing, len(self.files), self.commit)
 
     def fetch(self) -> None:
-        """All files, one after the other; the revision points to the commit when all are there."""
-        missing = int(self.plan()["bytes_missing"])
+        """Fetch all files, one by one, and then let the revision point to the commit."""
+        missing = self.plan().bytes_missing
         self.cache.mkdir(parents=True, exist_ok=True)
         if missing and os.name == "nt":
             self._try_longest_path()
         if shutil.disk_usage(self.cache).free < missing:
-            raise disk_full(missing, self.remote)
+            raise HubError("disk-full")
         if missing:
-            threading.Thread(target=self._tell_progress, args=(missing,), daemon=True).start()
+            threading.Thread(target=self._report_progress, args=(missing,), daemon=True).start()
         for file in self.files:
             self._get(file)
         self._point_revision()
         if missing:
-            tell(done=missing, total=missing)
+            send({"done": missing, "total": missing})
 
     def pointer(self, name: str) -> Path:
-        """Where the readers of the cache look for a file: a link to its blob, or the file."""
+        """The path where readers of the cache find a file: a link to its blob, or the file."""
         return self.storage / "snapshots" / self.commit / name
 
     def blob(self, file: File) -> Path:
@@ -123,7 +114,7 @@ class Model:
         return self.storage / "blobs" / f"{file.etag}.incomplete"
 
     def present(self, file: File) -> int:
-        """Bytes on this disk, also those that another process has just fetched."""
+        """Bytes on this disk, including those that another process has just fetched."""
         if self.pointer(file.name).exists() or self.blob(file).is_file():
             return file.size
         try:
@@ -132,27 +123,27 @@ class Model:
             return 0
 
     def _listed(self) -> tuple[str, list[str]]:
-        """The commit that the revision is now, and the names of all its files."""
+        """The commit of the revision on the hub, and the names of all its files."""
         repo, revision = self.remote.repo, self.remote.revision
         timeout = constants.HF_HUB_ETAG_TIMEOUT
         try:
             get_session()
         except (ImportError, ValueError, httpx.InvalidURL) as error:
-            raise BadProxy from error
+            raise HubError("bad-proxy-setting") from error
         try:
-            found = HfApi().model_info(repo, revision=revision, timeout=timeout)
-            commit = str(found.sha)
-            names = [str(file.rfilename) for file in found.siblings or ()]
+            info = HfApi().model_info(repo, revision=revision, timeout=timeout)
+            commit = str(info.sha)
+            names = [str(file.rfilename) for file in info.siblings or ()]
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError):
             raise
         except (ValueError, TypeError, LookupError, AttributeError) as error:
-            raise Garbage("no description of a model") from error
+            raise HubError("not-a-hub") from error
         if not _COMMIT.fullmatch(commit):
-            raise Garbage("no commit")
+            raise HubError("not-a-hub")
         return commit, names
 
     def _find_in_cache(self) -> bool:
-        """A commit that was fetched before; whether it is whole."""
+        """Look for a commit that was fetched before; return whether it is complete."""
         self.commit = self.remote.revision
         if not _COMMIT.fullmatch(self.commit):
             try:
@@ -162,23 +153,23 @@ class Model:
         if not self.folder.is_dir():
             return False
         own = [path.name for path in self.folder.iterdir() if path.is_file()]
-        found = hub_files.small(own) + (hub_files.weights(own) if self.what == ALL else [])
+        present = hub_files.small(own) + (hub_files.weights(own) if self.what == ALL else [])
         absent = hub_files.lacking(own, self.what)
         prefix = f"{self.remote.folder}/" if self.remote.folder else ""
-        self.names = [prefix + name for name in absent or found]
+        self.names = [prefix + name for name in absent or present]
         return not absent
 
     def _file(self, name: str) -> File:
-        """A file as the hub announces it now, or as the cache has it."""
+        """A file as the cache has it, or else as the hub announces it now."""
         with suppress(OSError):
             return File(name, self.pointer(name).stat().st_size)
-        told = get_hf_file_metadata(hf_hub_url(self.remote.repo, name, revision=self.commit))
-        if told.size is None or not _ETAG.fullmatch(told.etag or ""):
-            raise Garbage("a file without size or ETag")
-        return File(name, told.size, told.etag or "", told.location)
+        metadata = get_hf_file_metadata(hf_hub_url(self.remote.repo, name, revision=self.commit))
+        if metadata.size is None or not _ETAG.fullmatch(metadata.etag or ""):
+            raise HubError("not-a-hub")
+        return File(name, metadata.size, metadata.etag or "", metadata.location)
 
     def _get(self, file: File) -> None:
-        """One file; whoever asks for it at the same time waits for the lock and then has it."""
+        """Fetch one file; another process that wants it too waits for the lock and then has it."""
         pointer, part = self.pointer(file.name), self.part(file)
         if pointer.exists():
             return
@@ -189,13 +180,13 @@ class Model:
                 return
             if not self.blob(file).is_file():
                 announced = partial(self._file, file.name)
-                download(announced, part, checking=partial(tell, checking=file.name))
+                download(announced, part, checking=partial(send, {"checking": file.name}))
             self._place(file)
 
     def _place(self, file: File) -> None:
-        """Into the cache as huggingface_hub does it: without symbolic links there are no blobs."""
+        """Move a file into the cache like huggingface_hub: without symbolic links, not to blobs."""
         pointer, blob, part = self.pointer(file.name), self.blob(file), self.part(file)
-        pointer.unlink(missing_ok=True)  # a link whose blob is gone
+        pointer.unlink(missing_ok=True)  # a link to a blob that no longer exists
         if are_symlinks_supported(self.cache):
             if not blob.is_file():
                 move_into_place(part, blob)
@@ -206,7 +197,7 @@ class Model:
             move_into_place(part, pointer)
 
     def _try_longest_path(self) -> None:
-        """Windows often refuses a path of 260 characters: better before the work than after."""
+        """Fail before the download if Windows refuses paths of 260 characters."""
         longest = max(map(self.pointer, self.names), key=lambda path: len(str(path)))
         probe = longest.with_name(f"~{longest.name[1:]}")
         probe.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +208,8 @@ class Model:
         return self.storage / "refs" / self.remote.revision
 
     def _point_revision(self) -> None:
-        """For those who come offline. Small files alone must not take it from a whole model."""
+        """Let the revision point to the commit, for use offline. Small files alone must not take it
+        away from a complete model."""
         reference = self._reference()
         if self.remote.revision == self.commit or (self.what != ALL and reference.exists()):
             return
@@ -229,10 +221,10 @@ class Model:
         new.write_text(self.commit, encoding="utf-8")
         os.replace(new, reference)
 
-    def _tell_progress(self, missing: int) -> None:
+    def _report_progress(self, missing: int) -> None:
         while True:
-            tell(done=max(0, missing - int(self.plan()["bytes_missing"])), total=missing)
-            time.sleep(_TELL_EVERY_S)
+            send({"done": max(0, missing - self.plan().bytes_missing), "total": missing})
+            time.sleep(_REPORT_EVERY_S)
 
 
 def main() -> None:
@@ -242,15 +234,13 @@ def main() -> None:
         model.find()
         if work == "fetch":
             model.fetch()
-            tell(folder=str(model.folder))
+            send({"folder": str(model.folder)})
         else:
-            tell(plan=model.plan())
+            send({"plan": asdict(model.plan())})
     except Exception as error:
         traceback.print_exc()
-        if is_disk_full(error):
-            error = disk_full(int(model.plan()["bytes_missing"]), model.remote)
-        if told := explain(error, model.remote, model.absent()):
-            tell(failed=told.as_dict())
+        if cause := diagnose(error):
+            send(report(cause, model.absent(), model.plan().bytes_missing))
         sys.exit(1)
 
 

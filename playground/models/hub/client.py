@@ -1,34 +1,31 @@
-"""Models from a Hugging Face hub, in the user's own cache.
+"""Fetches models from a Hugging Face hub into the user's own cache.
 
-The work is done by a child process with huggingface_hub (hub_child): `HF_HOME`, `HF_TOKEN`,
-`HF_ENDPOINT`, `HF_HUB_OFFLINE` and the proxies are the user's; what lies in the cache is not
-fetched again; what was begun is gone on with.
+A child process (child.py) does the work with huggingface_hub: `HF_HOME`, `HF_TOKEN`, `HF_ENDPOINT`,
+`HF_HUB_OFFLINE` and the proxies are the user's. Files in the cache are not fetched again, and an
+interrupted download is resumed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from playground.errors import PreparationError
 from playground.models import children, failures
+from playground.models.hub import sentences
 from playground.models.hub.files import ALL, SMALL, Remote, What, parse_id
 from playground.models.stage import Report, Stage
+from playground.workers.subprocesses import JsonObject, json_object
 
 __all__ = ["ALL", "SMALL", "DownloadPlan", "Remote", "What", "fetch", "parse_id", "plan"]
 
-MARK = "@hub "  # begins a line that the child tells us
 _RATE_OVER_S = 10.0
 _RATE_FROM_S = 2.0
-_SWITCHES = ("HF_HOME", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")  # not ours to set, here
+_SWITCHES = ("HF_HOME", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")  # here, the user's own
 _FOLDERS = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "HF_TOKEN_PATH")
 
 
@@ -37,9 +34,9 @@ class DownloadPlan:
     """What a fetch would do."""
 
     bytes_total: int
-    bytes_missing: int  # of those, what is not in the cache, not even in part
+    bytes_missing: int  # that the cache does not have, not even in part
     files: int
-    commit: str  # what the revision is now, or was when the cache got it
+    commit: str  # of the revision now, or when it was cached
 
 
 def plan(
@@ -49,13 +46,12 @@ def plan(
     log: Path,
     cancel: threading.Event | None = None,
 ) -> DownloadPlan:
-    """Asks the hub for sizes, or the cache where the hub cannot be asked and the model is there.
+    """Ask the hub for sizes, or a complete cache if the hub cannot be reached.
 
     Raises PreparationError, and Cancelled soon after `cancel` is set.
     """
-    return DownloadPlan(
-        **_run("plan", remote, what, scratch, log, lambda told: None, cancel)["plan"]
-    )
+    result = _run("plan", remote, what, scratch, log, lambda message: None, cancel)
+    return DownloadPlan(**result["plan"])
 
 
 def fetch(
@@ -66,49 +62,49 @@ def fetch(
     report: Report,
     cancel: threading.Event | None = None,
 ) -> Path:
-    """Brings what is missing into the cache and returns the model's folder there.
+    """Fetch what the cache lacks, and return the model's folder there.
 
-    Raises PreparationError, and Cancelled soon after `cancel` is set; then, as after a loss of the
-    network, the next fetch goes on where this one ended.
+    Raises PreparationError, and Cancelled soon after `cancel` is set. The next fetch resumes where
+    this one ended, also after a loss of the network.
     """
     progress = DownloadProgress(remote.title)
     report(Stage("fetch", None, remote.title))
 
-    def show(told: dict[str, Any]) -> None:
-        if "checking" in told:
-            report(progress.checking(told["checking"]))
-        elif "done" in told:
-            report(progress.at(told["done"], told["total"], time.monotonic()))
+    def show(message: JsonObject) -> None:
+        if "checking" in message:
+            report(progress.checking(message["checking"]))
+        elif "done" in message:
+            report(progress.at(message["done"], message["total"], time.monotonic()))
 
     return Path(_run("fetch", remote, what, scratch, log, show, cancel)["folder"])
 
 
 class DownloadProgress:
-    """Bytes and time left, from the rate of the last seconds."""
+    """Bytes and remaining time, from the rate of the last seconds."""
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._seen: deque[tuple[float, int]] = deque()
+        self._points: deque[tuple[float, int]] = deque()
         self._fraction = 0.0
 
     def at(self, done: int, total: int, now: float) -> Stage:
-        """After `done` of the bytes that were missing at the start; `now` in seconds."""
-        self._seen.append((now, done))
-        while len(self._seen) > 2 and now - self._seen[1][0] >= _RATE_OVER_S:
-            self._seen.popleft()
+        """The stage after `done` of the `total` bytes missing at the start; `now` in seconds."""
+        self._points.append((now, done))
+        while len(self._points) > 2 and now - self._points[1][0] >= _RATE_OVER_S:
+            self._points.popleft()
         self._fraction = min(done / total, 1.0)
         parts = [self._title, _amount(done, total), self._time_left(total - done)]
         return Stage("fetch", self._fraction, ", ".join(filter(None, parts)))
 
     def checking(self, name: str) -> Stage:
-        """While a file's checksum is computed."""
+        """The stage while a file's checksum is computed."""
         return Stage("fetch", self._fraction, f"{self._title}, checking {name}")
 
     def _time_left(self, left: int) -> str:
-        (began, had), (now, has) = self._seen[0], self._seen[-1]
-        if now - began < _RATE_FROM_S or has <= had:
+        (start, done_before), (now, done) = self._points[0], self._points[-1]
+        if now - start < _RATE_FROM_S or done <= done_before:
             return ""
-        seconds = left * (now - began) / (has - had)
+        seconds = left * (now - start) / (done - done_before)
         if seconds < 60:
             return f"{seconds:.0f} s left"
         minutes = round(seconds / 60)
@@ -118,7 +114,7 @@ class DownloadProgress:
 
 
 def _amount(done: int, total: int) -> str:
-    """Both in the unit of the total."""
+    """Both numbers in the unit of the total."""
     if total >= 1e9:
         return f"{done / 1e9:.1f} of {total / 1e9:.1f} GB"
     unit, size = ("MB", 1e6) if total >= 1e6 else ("kB", 1e3)
@@ -131,38 +127,51 @@ def _run(
     what: What,
     scratch: Path,
     log: Path,
-    show: Callable[[dict[str, Any]], None],
+    show: Callable[[JsonObject], None],
     cancel: threading.Event | None,
-) -> dict[str, Any]:
-    """All that the child told; each of its lines goes to `show` at once."""
-    all_told: dict[str, Any] = {}
+) -> JsonObject:
+    """Run hub/child.py; `show` gets each of its messages at once."""
+    arguments = ["playground.models.hub.child", work, remote.repo, remote.revision, remote.folder]
+    return run_child([*arguments, what], remote, scratch, log, show, cancel)
+
+
+def run_child(
+    arguments: Sequence[str],
+    remote: Remote,
+    scratch: Path,
+    log: Path,
+    show: Callable[[JsonObject], None] = lambda message: None,
+    cancel: threading.Event | None = None,
+) -> JsonObject:
+    """Run a child with the user's own hub, and return all of its messages together.
+
+    Raises PreparationError if it reports an error or fails.
+    """
+    result: JsonObject = {}
 
     def read(line: str) -> None:
-        with suppress(ValueError):  # the child was ended in mid-line
-            if line.startswith(MARK):
-                told = json.loads(line.removeprefix(MARK))
-                all_told.update(told)
-                show(told)
+        if message := json_object(line):
+            result.update(message)
+            show(message)
 
-    module = "playground.models.hub.child"
-    arguments = [module, work, remote.repo, remote.revision, remote.folder, what]
     environ = environment(scratch)
     ended = children.run(arguments, scratch, log, cancel=cancel, on_line=read, environ=environ)
-    if failed := all_told.get("failed"):
-        raise PreparationError(failed["message"], failed["fix"])
+    if "error" in result:
+        raise sentences.explain(result, remote)
     if ended.code != 0:
         raise failures.from_child(ended, scratch, 0, remote.title, log)
-    return all_told
+    return result
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """A child's, with the user's own hub; relative folders are from here, not from `scratch`."""
-    made = children.environment(scratch)
+    """The environment of a child that uses the user's own hub. Relative folders in it refer to this
+    process's working directory, not to `scratch`."""
+    environ = children.environment(scratch)
     for name in _SWITCHES:
-        made.pop(name, None)
-    made.update({name: os.environ[name] for name in _SWITCHES if name in os.environ})
+        environ.pop(name, None)
+    environ.update({name: os.environ[name] for name in _SWITCHES if name in os.environ})
     for name in _FOLDERS:
-        if made.get(name):
-            made[name] = os.path.abspath(os.path.expanduser(os.path.expandvars(made[name])))
+        if environ.get(name):
+            environ[name] = os.path.abspath(os.path.expanduser(os.path.expandvars(environ[name])))
     quiet = ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_SYMLINKS_WARNING")
-    return {**made, **dict.fromkeys(quiet, "1")}
+    return {**environ, **dict.fromkeys(quiet, "1")}

@@ -1,4 +1,4 @@
-"""Child side: one file from the hub into a partial file, which grows until it is whole."""
+"""Child side: downloads one file of a hub into a partial file, and resumes after interruptions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import httpx
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-from playground.models.hub.errors import Damaged
+from playground.models.hub.errors import HubError
 
-constants.DOWNLOAD_CHUNK_SIZE = 1 << 20  # what a kill can lose, and the step of the progress
+constants.DOWNLOAD_CHUNK_SIZE = 1 << 20  # a kill loses at most this much
 _TRIES = 5
 
 
@@ -29,15 +29,15 @@ class File:
 
     name: str
     size: int
-    etag: str = ""  # "" for a file that lies in the cache, and so is the location
-    location: str = ""  # often signed and good for an hour only
+    etag: str = ""  # "" for a file in the cache, as is the location
+    location: str = ""  # often signed and valid for an hour only
 
 
 def download(announced: Callable[[], File], part: Path, checking: Callable[[], object]) -> None:
-    """Brings `part` to the announced file, going on from what is there.
+    """Complete `part` to the announced file.
 
-    Raises Damaged, and removes `part`, where the bytes are others. A part of an earlier start may
-    be what is wrong (a power cut leaves holes), so that one is begun anew once.
+    Raises HubError, and removes `part`, if the checksum differs. A part of an earlier start may be
+    the cause (a power failure leaves holes); that one is fetched again once.
     """
     resumed = part.exists()
     file = _receive(announced, part)
@@ -45,18 +45,18 @@ def download(announced: Callable[[], File], part: Path, checking: Callable[[], o
     if not is_whole(part, file):
         part.unlink()
         if not resumed:
-            raise Damaged(file.name)
+            raise HubError("damaged", file.name)
         download(announced, part, checking)
 
 
 def is_whole(path: Path, file: File) -> bool:
-    """By size and by the checksum that the ETag is: the SHA-256 of an LFS file, else git's SHA-1
-    of a blob, or the plain SHA-1. Any other ETag tells nothing of the content."""
+    """Whether size and checksum match. The ETag is the SHA-256 of an LFS file, or git's SHA-1 of a
+    blob, or the plain SHA-1; any other ETag says nothing about the content."""
     if path.stat().st_size != file.size:
         return False
     blob = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
-    known = {64: [hashlib.sha256()], 40: [blob, hashlib.sha1(usedforsecurity=False)]}
-    digests = known.get(len(file.etag), []) if re.fullmatch("[0-9a-f]+", file.etag) else []
+    by_length = {64: [hashlib.sha256()], 40: [blob, hashlib.sha1(usedforsecurity=False)]}
+    digests = by_length.get(len(file.etag), []) if re.fullmatch("[0-9a-f]+", file.etag) else []
     with path.open("rb") as opened:
         while digests and (data := opened.read(1 << 20)):
             for digest in digests:
@@ -65,8 +65,8 @@ def is_whole(path: Path, file: File) -> bool:
 
 
 def _receive(announced: Callable[[], File], part: Path) -> File:
-    """All that the server sends. http_get goes on after a lost connection, but not after a reset,
-    nor with a new address when the signature of the old one has run out (403)."""
+    """Receive all bytes. http_get resumes after a lost connection, but not after a reset, nor with
+    a new address when the signature of the old one has expired (403)."""
     tries = _TRIES
     while True:
         file = announced()
@@ -90,7 +90,7 @@ def _receive(announced: Callable[[], File], part: Path) -> File:
 
 
 def _headers(file: File) -> dict[str, str]:
-    """The user's token goes to the hub and not to the store that the hub sends us to."""
+    """The user's token is sent to the hub, but not to the store that the hub redirects to."""
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
     if urlsplit(file.location).netloc != urlsplit(constants.ENDPOINT).netloc:
         headers.pop("authorization", None)

@@ -1,4 +1,4 @@
-"""What is on a Hugging Face hub: a model's id, and which of a repository's files make the model.
+"""A model's id on a Hugging Face hub, and which of a repository's files belong to the model.
 
 Pure functions on names. Weights are safetensors of the repository's root, or the OpenVINO or ONNX
 files of a folder that holds such a model; pickles and code are never among the files.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from playground.errors import PreparationError
+from playground.models.hub.errors import HubError
 
 What = Literal["small", "all"]
 SMALL: What = "small"  # config, tokenizer, chat template, generation config
@@ -37,7 +37,7 @@ _OPENVINO = re.compile(r"openvino_[\w.-]+\.(xml|bin)", re.ASCII)  # .bin: raw we
 _ONNX = re.compile(r"[\w.-]+\.onnx([._]data)?", re.ASCII)
 _PICKLE = re.compile(r".+\.(bin|pt|pth|ckpt|pkl)")
 
-# As the hub has them (huggingface_hub.utils.validate_repo_id), without what must be a file.
+# The hub's rules (huggingface_hub.utils.validate_repo_id), without names that must be files.
 _NAME = r"[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?"
 _ID = re.compile(rf"((?:{_NAME}/)?{_NAME})(?:@([A-Za-z0-9_][\w./-]{{0,198}}))?", re.ASCII)
 _FILE_ENDINGS = (".git", ".gguf", ".safetensors", ".onnx", ".xml", ".bin")
@@ -45,7 +45,7 @@ _FILE_ENDINGS = (".git", ".gguf", ".safetensors", ".onnx", ".xml", ".bin")
 
 @dataclass(frozen=True)
 class Remote:
-    """Where files come from."""
+    """A model on a hub."""
 
     repo: str  # "microsoft/Phi-3-mini-4k-instruct"
     revision: str = "main"  # a branch, a tag or a commit
@@ -53,16 +53,16 @@ class Remote:
 
     @property
     def title(self) -> str:
-        """What a person calls the model."""
+        """The model's name for display."""
         return self.repo.rsplit("/", 1)[-1]
 
 
 def parse_id(text: str) -> Remote | None:
-    """`org/name` or `name`, with `@revision` or without; None for all else, such as a path."""
-    found = _ID.fullmatch(text.strip())
-    if not found or ".." in text:
+    """`org/name` or `name`, optionally with `@revision`; None for anything else, such as a path."""
+    match = _ID.fullmatch(text.strip())
+    if not match or ".." in text:
         return None
-    repo, revision = found[1], found[2] or "main"
+    repo, revision = match[1], match[2] or "main"
     if "--" in repo or repo.lower().endswith(_FILE_ENDINGS):
         return None
     if "//" in revision or revision.endswith(("/", ".")):
@@ -71,19 +71,14 @@ def parse_id(text: str) -> Remote | None:
 
 
 def choose(names: Iterable[str], remote: Remote, what: What) -> list[str]:
-    """Of a repository's files those to fetch, what tells that a model is whole coming last.
+    """The files of a repository to fetch; the last one shows that the model is complete.
 
-    Raises PreparationError where the repository, or its folder, holds no model for us.
+    Raises HubError if the repository, or its folder, holds no model that an engine here reads.
     """
     names = list(names)
     own = in_folder(names, remote.folder)
     if not own:
-        raise PreparationError(
-            f"{remote.repo} has no folder “{remote.folder}” at the revision {remote.revision}."
-            if remote.folder
-            else f"{remote.repo} holds no files at the revision {remote.revision}.",
-            "Choose another model, or another revision (org/name@revision).",
-        )
+        raise HubError("no-folder" if remote.folder else "no-files")
     if not weights(own) or _marker(own) not in own:
         raise _unusable(own, remote)
     prefix = f"{remote.folder}/" if remote.folder else ""
@@ -91,20 +86,20 @@ def choose(names: Iterable[str], remote: Remote, what: What) -> list[str]:
 
 
 def in_folder(names: Iterable[str], folder: str) -> list[str]:
-    """The files right in a folder (the root: ""), by their names there."""
+    """The names of the files directly in a folder (the root: "")."""
     prefix = f"{folder}/" if folder else ""
     inside = (name[len(prefix) :] for name in names if name.startswith(prefix))
     return [name for name in inside if "/" not in name and "\\" not in name]
 
 
 def small(own: Iterable[str]) -> list[str]:
-    """All but weights; the file that makes a folder a model comes last."""
+    """All files but weights; the one that makes a folder a model comes last."""
     own = list(own)
     return sorted(_SMALL_FILES.intersection(own), key=lambda name: (name == _marker(own), name))
 
 
 def weights(own: Iterable[str]) -> list[str]:
-    """The weights an engine reads, of one format; data before the file that refers to it."""
+    """The weights in one format that an engine reads; data before the file that refers to it."""
     own = sorted(own)
     if "model.safetensors" in own:
         return ["model.safetensors"]
@@ -118,22 +113,22 @@ def weights(own: Iterable[str]) -> list[str]:
 
 
 def lacking(own: Iterable[str], what: What) -> list[str]:
-    """What a folder lacks to be a whole model, as far as the files that are there tell it."""
+    """Files that a folder lacks to be a complete model, inferred from those that it has."""
     own = set(own)
     absent = [] if _marker(own) in own else [_marker(own)]
     if own.isdisjoint(_TOKENIZERS):
         absent.append("tokenizer.json")
     if what == ALL:
-        found = weights(own)
-        counts = {int(shard[2]) for name in found if (shard := _SHARD.fullmatch(name))}
+        present = weights(own)
+        counts = {int(shard[2]) for name in present if (shard := _SHARD.fullmatch(name))}
         needed = {
             f"model-{n:05}-of-{count:05}.safetensors"
             for count in counts
             for n in range(1, count + 1)
         }
-        needed |= {f"{name[:-4]}.bin" for name in found if name.endswith(".xml")}
-        needed |= {name[:-5] for name in found if name.endswith((".data", "_data"))}
-        absent += sorted(needed - own) if found else ["model.safetensors"]
+        needed |= {f"{name[:-4]}.bin" for name in present if name.endswith(".xml")}
+        needed |= {name[:-5] for name in present if name.endswith((".data", "_data"))}
+        absent += sorted(needed - own) if present else ["model.safetensors"]
     return absent
 
 
@@ -141,25 +136,13 @@ def _marker(own: Iterable[str]) -> str:
     return "genai_config.json" if "genai_config.json" in own else "config.json"
 
 
-def _unusable(own: list[str], remote: Remote) -> PreparationError:
+def _unusable(own: list[str], remote: Remote) -> HubError:
     """Why there is nothing to fetch."""
-    where = f"{remote.repo}/{remote.folder}" if remote.folder else remote.repo
+    title = f"{remote.repo}/{remote.folder}" if remote.folder else remote.repo
     if weights(own):
-        return PreparationError(
-            f"{where} is no model: it has no config.json.",
-            "Choose a repository that holds a whole model.",
-        )
+        return HubError("no-config", title)
     if any(name.endswith(".gguf") for name in own):
-        return PreparationError(
-            f"{where} holds its weights as GGUF files, of which one is enough.",
-            "Download one GGUF file and give its path.",
-        )
+        return HubError("gguf-only", title)
     if any(_PICKLE.fullmatch(name) for name in own):
-        return PreparationError(
-            f"{where} holds its weights as pickles only, which could run code when they are read.",
-            "Choose a repository with safetensors weights.",
-        )
-    return PreparationError(
-        f"{where} holds no weights that an engine here reads (model.safetensors).",
-        "Choose a language model with safetensors weights.",
-    )
+        return HubError("pickles-only", title)
+    return HubError("no-weights", title)
