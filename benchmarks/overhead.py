@@ -9,8 +9,8 @@ import psutil
 
 from benchmarks.pairs import Bare, Row, ratio
 from playground.arena import Arena
-from playground.lanes.host import tokenizer_of
 from playground.lanes.lane import Lane, parse
+from playground.lanes.tokenizers import tokenizer_of
 from playground.models import DEFAULT_MODEL, lane_folder
 from playground.runs.record import Record
 from playground.runs.request import Request

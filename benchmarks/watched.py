@@ -18,8 +18,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.overhead import PROMPT, TOKENS
 from benchmarks.pairs import Bare, Row, ratio
-from playground.lanes.host import tokenizer_of
 from playground.lanes.lane import parse
+from playground.lanes.tokenizers import tokenizer_of
 from playground.models import DEFAULT_MODEL, lane_folder
 from playground.paths import ROOT
 from playground.workers.subprocesses import environment

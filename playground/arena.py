@@ -1,6 +1,6 @@
-"""One run: a prompt fanned out to its lanes, merged, stopped; together or in turn.
+"""Runs: a prompt is sent to its lanes, together or in turn, and their answers are collected.
 
-The page, the command line and the API are thin faces of this.
+The page, the command line and the API show what happens here.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from playground.gauges.probes import Probes
 from playground.gauges.readings import Sample
 from playground.gauges.sampler import Sampler
 from playground.history import Entry, History, HistoryWriter
-from playground.lanes.host import Hosts, tokenizer_of
+from playground.lanes.host import Hosts
 from playground.lanes.lane import Lane
 from playground.lanes.memory import NotEnoughMemory
+from playground.lanes.tokenizers import tokenizer_of
 from playground.prompt import Tokenizer
 from playground.runs.benchmark_record import BenchmarkResult
 from playground.runs.lane_run import LaneRun
 from playground.runs.record import IN_TURN, TOGETHER, RunResult
 from playground.runs.request import Request
 
-SETTLE_S = 0.5  # between lanes in turn: thread pools of the last engine stop spinning
+SETTLE_S = 0.5  # between lanes in turn, until the threads of the last engine are idle
 STATES_HZ = 8
 LOADING = "Waiting until all lanes are loaded."
-IDLING = "Measuring what the machine draws while it is idle."
-MAX_LOADS = 4  # of a lane for one run, when others load it with another model in between
-MIN_ANSWER_TOKENS = 64  # that engines with a fixed room keep free for it
+IDLING = "Measuring the idle power of the machine."
+MAX_LOADS = 4  # of a lane for one run, if other runs load another model in between
+MIN_ANSWER_TOKENS = 64  # for which an engine with static shapes has capacity
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,7 @@ log = logging.getLogger(__name__)
 class Arena:
     """Holds the workers and starts runs. Runs wait for each other: the devices are shared.
 
-    history: where runs and benches are kept, None for nowhere. probes: of the gauges; this
-    machine's unless told.
+    history: None keeps no results. probes: of the gauges; default: this machine's.
     """
 
     def __init__(self, history: History | None = None, probes: Probes | None = None) -> None:
@@ -52,13 +52,14 @@ class Arena:
 
     @property
     def busy(self) -> bool:
-        """Whether a run is under way."""
+        """Whether a run is in progress."""
         return self._run is not None and not self._run.done.is_set()
 
     def start(self, request: Request, *, keep: bool = True) -> Run:
-        """Begin a run in the background; raises BadInput when it is already known to be wrong.
+        """Begin a run in the background. Raises BadInput for a prompt that is too long, if the
+        model's tokenizer is already here.
 
-        keep: in the history, where there is one.
+        keep: whether the result is added to the history.
         """
         run = Run(request, self.hosts, self.sampler, self.keep if keep else None)
         run.begin()
@@ -66,28 +67,28 @@ class Arena:
         return run
 
     def keep(self, run: Run) -> None:
-        """Put a run that has ended into the history, unless it never began."""
+        """Add a run that has ended to the history, unless no lane began."""
         try:
-            if run.error is None and any(each.t0 or each.error for each in run.lanes.values()):
+            if run.error is None and any(lane.t0 or lane.error for lane in run.lanes.values()):
                 gauges = [sample.as_dict() for sample in run.samples]
                 self.history_writer.keep(Entry(run.result(), run.request.settings(), gauges))
-        except Exception:  # no column may wait for ever because of it
+        except Exception:  # a column must not wait for ever because of it
             log.exception("The run could not be kept")
 
     def keep_benchmark(self, result: BenchmarkResult) -> None:
-        """Put a benchmark that measured anything into the history."""
+        """Add a benchmark to the history, unless it has no results."""
         if result.results:
             self.history_writer.keep(Entry(result, result.settings))
 
     def close(self) -> None:
-        """End all workers and the gauges; what has ended is kept first."""
+        """End all workers and the gauges; wait until the history is written."""
         self.hosts.close()
         self.sampler.close()
         self.history_writer.close()
 
 
 class Run:
-    """One prompt on some lanes. `done` is set when every lane has ended, however it ended."""
+    """One prompt on some lanes. `done` is set when every lane has ended, successfully or not."""
 
     def __init__(
         self,
@@ -100,36 +101,36 @@ class Run:
         self._keep = keep
         self.lanes = {lane: LaneRun(request, hosts[lane]) for lane in request.lanes}
         self.done = threading.Event()
-        self.error: BadInput | None = None  # the request turned out to be wrong for its model
-        self.samples: list[Sample] = []  # of the gauges while it ran
-        self.waiting = LOADING  # what for, before the first lane begins
+        self.error: BadInput | None = None  # the request does not suit the model
+        self.samples: list[Sample] = []  # of the gauges during the run
+        self.waiting = LOADING  # what the run waits for, before the first lane begins
         self._hosts = hosts
         self._sampler = sampler
         self._idle_w: float | None = None
         self._stop = threading.Event()
-        self._later: list[LaneRun] = []  # too big to be loaded beside the others
-        self._prompts: dict[Tokenizer, tuple[list[int], int]] = {}  # ids, ns that it took
+        self._later: list[LaneRun] = []  # do not fit into memory beside the others
+        self._prompts: dict[Tokenizer, tuple[list[int], int]] = {}  # ids, duration in ns
         self._tokenising = threading.Lock()
 
     def begin(self) -> None:
-        """Raises BadInput when the prompt is already known to be too long."""
+        """Raises BadInput for too long a prompt, if the model's tokenizer is already here."""
         for lane in self.lanes:
             if not lane.needs_model or models.tokenizer_folder(self.request.model):
-                with contextlib.suppress(PreparationError):  # it comes again, as the lane's error
+                with contextlib.suppress(PreparationError):  # raised again when the lane is loaded
                     self._tokenise(tokenizer_of(lane, self.request.model))
         for run in self.lanes.values():
             run.host.join_run()
         threading.Thread(target=self._conduct, name="run", daemon=True).start()
 
     def stop(self, lane: Lane | None = None) -> None:
-        """Stop one lane or all; what was said is kept."""
+        """Stop one lane or all; the answers so far are kept."""
         if lane is None:
             self._stop.set()
         for run in self.lanes.values() if lane is None else [self.lanes[lane]]:
             run.stop()
 
     def states(self) -> Iterator[RunResult]:
-        """The result so far, 8 times a second, and last the final one. Raises what was wrong."""
+        """The result so far, 8 times a second, and then the final one. Raises BadInput."""
         while not self.done.wait(1 / STATES_HZ):
             yield self.result()
         if self.error:
@@ -152,15 +153,15 @@ class Run:
         try:
             self._make_ready(list(self.lanes.values()))
             ready = [run for run in self.lanes.values() if not run.finished]
-            if not ready:  # stopped, say: do not wait for a load that goes on
+            if not ready:  # stopped, for example: do not wait for a load in progress
                 return
             with self._sampler.recording() as self.samples:
                 together = self.request.mode == TOGETHER
-                first = [run for run in ready if run not in self._later]
-                with self._devices(first):
-                    self._together(first) if together else self._in_turn(first)
+                fitting = [run for run in ready if run not in self._later]
+                with self._devices(fitting):
+                    self._together(fitting) if together else self._in_turn(fitting)
                 for run in self._later:
-                    self._make_room(run)
+                    self._swap_in(run)
                     with self._devices([run]):
                         self._in_turn([run])
         except Exception as error:
@@ -170,15 +171,15 @@ class Run:
             for run in self._later:
                 run.host.undefer()
             if self._keep:
-                self._keep(self)  # before anyone may think that all is over and close the program
+                self._keep(self)  # before `done` is set and the program may be closed
             self.done.set()
             for run in self.lanes.values():
                 run.host.leave_run()
 
     @contextlib.contextmanager
     def _devices(self, runs: list[LaneRun]) -> Iterator[None]:
-        """All devices for us alone, and these lanes as they were made ready: a load that had waited
-        may have come between, with another model."""
+        """Hold all devices, with these lanes ready: while nobody held them, another model may have
+        been loaded."""
         for attempt in range(MAX_LOADS):
             with self._hosts.devices:
                 lost = [run for run in runs if not run.finished and not self._is_ready(run)]
@@ -189,28 +190,28 @@ class Run:
             self._make_ready(lost)
 
     def _is_ready(self, run: LaneRun) -> bool:
-        return run.host.is_ready(self.request.model, self._room)
+        return run.host.is_ready(self.request.model, self._capacity)
 
     def _fault(self, run: LaneRun, error: Exception) -> None:
-        """A fault of ours: no column may wait for ever, and no traceback reaches a person."""
+        """An error of this program ends the lane's run; its traceback goes to the log."""
         log.error("%s failed", run.lane.name, exc_info=error)
         run.fail(PlaygroundError(f"The run failed: {error!r}.", "Details are in the log."))
 
     def _make_ready(self, runs: list[LaneRun]) -> None:
-        """Prepare and load these lanes; what fails or is stopped meanwhile ends here."""
+        """Prepare and load these lanes; a lane that fails or is stopped ends its run."""
         pool = ThreadPoolExecutor(len(runs), thread_name_prefix="ready")
         pending = {pool.submit(self._make_lane_ready, run) for run in runs}
         while pending and not self._stop.is_set():
             _, pending = wait(pending, timeout=1 / STATES_HZ)
         pool.shutdown(wait=False, cancel_futures=True)
-        if self._stop.is_set():  # a load goes on without us, for the next run
+        if self._stop.is_set():  # a load in progress continues, for the next run
             for run in self.lanes.values():
                 if not run.finished:
                     run.skip()
 
     def _make_lane_ready(self, run: LaneRun) -> None:
         try:
-            run.host.make_ready(self.request.model, self._room)
+            run.host.make_ready(self.request.model, self._capacity)
             run.tokenizer = tokenizer_of(run.lane, self.request.model)
             run.prompt, run.tokenise_ns = self._tokenise(run.tokenizer)
             run.check_prompt_length()
@@ -228,39 +229,39 @@ class Run:
         except Exception as error:
             self._fault(run, error)
 
-    def _make_room(self, coming: LaneRun) -> None:
-        """Unload the lanes that have had their turn, and load the one that is to come."""
-        if coming.stopping:
+    def _swap_in(self, run: LaneRun) -> None:
+        """Unload the lanes whose run has ended, and load the next one."""
+        if run.stopping:
             return
-        for run in self.lanes.values():
-            if run.finished:
-                run.host.unload()
-        self._make_ready([coming])
+        for other in self.lanes.values():
+            if other.finished:
+                other.host.unload()
+        self._make_ready([run])
 
-    def _room(self, tokenizer: Tokenizer) -> int:
-        """How many tokens prompt and answer may come to; BadInput when the prompt is too long."""
+    def _capacity(self, tokenizer: Tokenizer) -> int:
+        """Tokens of prompt and answer that a lane must hold. Raises BadInput."""
         return len(self._tokenise(tokenizer)[0]) + max(
             self.request.max_new_tokens, MIN_ANSWER_TOKENS
         )
 
     def _tokenise(self, tokenizer: Tokenizer) -> tuple[list[int], int]:
-        """The prompt's ids, made once for all lanes that share a tokenizer, and the time it took.
+        """The prompt's ids, made once for all lanes that share a tokenizer, and the time in ns.
 
-        Raises BadInput when they leave no room for an answer.
+        Raises BadInput when they fill the model's context.
         """
         with self._tokenising:
             if tokenizer not in self._prompts:
                 start = time.perf_counter_ns()
                 ids = tokenizer.ids(self.request.prompt, self.request.system)
                 self._prompts[tokenizer] = ids, time.perf_counter_ns() - start
-            ids, spent = self._prompts[tokenizer]
+            ids, duration = self._prompts[tokenizer]
         if len(ids) >= tokenizer.context:
             raise BadInput(
-                f"The prompt has {len(ids):,} tokens; the model takes {tokenizer.context:,} "
-                "with its answer.",
+                f"The prompt has {len(ids):,} tokens; the model's context, answer included, is "
+                f"{tokenizer.context:,}.",
                 "Shorten the prompt.",
             )
-        return ids, spent
+        return ids, duration
 
     def _together(self, ready: list[LaneRun]) -> None:
         threads = [

@@ -287,7 +287,9 @@ def test_a_wrong_request_is_refused_with_a_sentence_and_a_fix(
 def test_a_prompt_over_the_context_is_refused_with_the_figures(arena: Arena) -> None:
     run = Run(Request("x" * 40_000, (parse("fake"),)), arena.hosts, arena.sampler)
     for _ in range(2):  # each lane asks; the second must not get what the first was refused
-        with pytest.raises(BadInput, match="40,000 tokens; the model takes 32,768"):
+        with pytest.raises(
+            BadInput, match="40,000 tokens; the model's context, answer included, is 32,768"
+        ):
             run.begin()
 
 

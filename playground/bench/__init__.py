@@ -1,1 +1,1 @@
-"""The benchmark: exact prompt lengths, equal counts, lanes interleaved, medians of every figure."""
+"""The benchmark: exact prompt lengths, answers of equal length, interleaved lanes, medians."""

@@ -1,4 +1,4 @@
-"""What is to be measured; wrong figures are refused before anything is loaded."""
+"""The settings of a benchmark, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from playground.runs.request import MAX_NEW_TOKENS
 PROMPT_TOKENS = (32, 256, 512, 1024)
 NEW_TOKENS, RUNS, WARMUP = 128, 3, 1
 MAX_RUNS = 1_000
-MAX_PROMPT_TOKENS = 1_000_000  # tokens of a prompt; no model here takes as many
+MAX_PROMPT_TOKENS = 1_000_000  # no model here has such a context
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings of a benchmark. Raises BadInput when they cannot be measured as they are.
+    """The settings of a benchmark. Raises BadInput where they are wrong.
 
-    prompt_tokens: the lengths, exact; runs: measured ones of each lane and length; warmup: runs
-    before them that are left out.
+    prompt_tokens: the exact prompt lengths; runs: how many are measured for each lane and length;
+    warmup: how many precede them and do not count.
     """
 
     lanes: tuple[Lane, ...]
@@ -52,8 +52,8 @@ class Plan:
         _check_whole("The number of warm-up runs", self.warmup, 0, MAX_RUNS)
         if len({lane.needs_model for lane in self.lanes}) > 1:
             raise BadInput(
-                "The fake lane reads bytes, the others a model's tokens: their prompts would not "
-                "be the same.",
+                "The fake lane reads bytes and the others a model's tokens: their prompts would "
+                "differ.",
                 "Measure the fake lane alone, or leave it out.",
             )
         if not self.lanes[0].needs_model or models.tokenizer_folder(self.model):
@@ -61,22 +61,22 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Runs of one lane, warm-up and all."""
+        """Runs of all lanes, warm-up included."""
         return len(self.lanes) * len(self.prompt_tokens) * (self.warmup + self.runs)
 
     def check(self, tokenizer: Tokenizer) -> None:
-        """Raises BadInput for a length that leaves the model no room for the answer."""
+        """Raises BadInput for a length that, with the answer, exceeds the model's context."""
         needed = max(self.prompt_tokens) + self.new_tokens
         if needed > tokenizer.context:
             raise BadInput(
                 f"{max(self.prompt_tokens):,} prompt tokens and {self.new_tokens:,} new ones are "
-                f"{needed:,}; the model takes {tokenizer.context:,}.",
+                f"{needed:,}; the model's context is {tokenizer.context:,}.",
                 "Choose shorter prompts or fewer new tokens.",
             )
 
-    def room(self, tokenizer: Tokenizer) -> int:
-        """Tokens of prompt and answer that engines with a fixed room make room for, once for all
-        lengths."""
+    def capacity(self, tokenizer: Tokenizer) -> int:
+        """Tokens of prompt and answer, at all lengths, that an engine with static shapes must hold.
+        Raises BadInput."""
         self.check(tokenizer)
         return max(self.prompt_tokens) + max(self.new_tokens, MIN_ANSWER_TOKENS)
 

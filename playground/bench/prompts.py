@@ -1,4 +1,4 @@
-"""Prompts of an exact number of tokens: the model's ids of a fixed text, without its template."""
+"""Prompts of an exact length: the ids of a fixed text, without the model's template."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playground.errors import PreparationError
 from playground.lanes.lane import Lane
 from playground.prompt import Tokenizer
 
-# Plain prose, so that a model goes on with prose; it is repeated for the longer prompts.
+# Prose, which a model continues with prose; it is repeated for longer prompts.
 TEXT = (
     "The lighthouse stood at the end of a long spit of sand, and for most of the year nobody came "
     "there but the keeper and the gulls. He had kept a diary since the first winter. In it he "
@@ -30,11 +30,11 @@ Prompts = Callable[[int, int], list[int]]
 
 
 def prompts_of(lane: Lane, model: str, tokenizer: Tokenizer) -> Prompts:
-    """`prompts(tokens, run)`: exactly so many ids.
+    """`prompts(tokens, run)`: a list of that many ids.
 
-    The first word is another one in each run, so that no engine can take anything over from a run
-    before. The model's own beginning of text stands before it where both its tokenizer and its
-    template write one. Raises PreparationError where the tokenizer cannot be read.
+    The first word differs in each run, which keeps an engine from reusing what it computed before.
+    A beginning-of-text token precedes it where both the tokenizer and the template of the model
+    write one. Raises PreparationError where the tokenizer cannot be read.
     """
     begin, text = _encoded(model, tokenizer) if lane.needs_model else ([], [*TEXT.encode()])
     words = list(dict.fromkeys(text))
@@ -47,17 +47,17 @@ def prompts_of(lane: Lane, model: str, tokenizer: Tokenizer) -> Prompts:
 
 
 def _encoded(model: str, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """The model's beginning of text, if it wants one, and the ids of the text without any."""
+    """The beginning-of-text token, if the model has one, and the ids of the text without it."""
     folder = models.tokenizer_folder(model)
-    assert folder is not None, "its lanes are loaded"
+    assert folder is not None  # its lanes are loaded
     try:
-        found = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        found.no_truncation()
-        found.no_padding()
-        text = found.encode(TEXT, add_special_tokens=False).ids
-        with_special = found.encode(TEXT, add_special_tokens=True).ids
+        encoder = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        encoder.no_truncation()
+        encoder.no_padding()
+        text = encoder.encode(TEXT, add_special_tokens=False).ids
+        with_special = encoder.encode(TEXT, add_special_tokens=True).ids
     except Exception as error:  # tokenizers raises bare Exception
         message = f"The tokenizer in {folder} is missing or broken."
         raise PreparationError(message, "Prepare or download the model again.") from error
     added = with_special[: len(with_special) - len(text)]
-    return [first for first in added[:1] if first == tokenizer.ids("x")[0]], text
+    return [token for token in added[:1] if token == tokenizer.ids("x")[0]], text

@@ -1,4 +1,4 @@
-"""A benchmark as one generator of steps: page, command line and tests are loops over it."""
+"""A benchmark as a generator of steps, for the page and the command line."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Step:
-    """How far it is, and the result so far.
+    """The progress and the result so far.
 
     stages: of the lanes while they load; turn: what is measured next, None before and after;
-    done, total: runs, warm-up and all; seconds_left: None until something was measured.
+    done, total: runs, warm-up included; seconds_left: None until a run has ended.
     """
 
     result: BenchmarkResult
@@ -50,33 +50,33 @@ class Step:
 
 
 def run(plan: Plan, arena: Arena, stop: threading.Event) -> Iterator[Step]:
-    """Load all lanes, measure, and yield a step whenever there is news; the last is the result.
+    """Load all lanes, measure, and yield a step for each change; the last one has the result.
 
-    What ended before `stop` was set is in the last step. A lane that fails says so in its rows.
-    Raises BadInput where a length turns out to be beyond the model's context.
+    The last step holds all runs that ended before `stop` was set. The rows of a lane that fails
+    have its error. Raises BadInput when a length turns out to exceed the model's context.
     """
-    bench = _Bench(plan, arena, stop)
+    benchmark = _Benchmark(plan, arena, stop)
     hosts = [arena.hosts[lane] for lane in plan.lanes]
     for host in hosts:
-        host.unload_if_idle()  # so that each load and each first run after it is seen
+        host.unload_if_idle()  # loads and first runs after them are measured
         host.join_run()
     try:
-        bench.look_at_machine()
+        benchmark.describe_machine()
         for attempt in range(MAX_LOADS):
-            yield from bench.load()
+            yield from benchmark.load()
             if stop.is_set():
                 break
             with arena.hosts.devices, models.paused():
-                if bench.is_ready() or attempt == MAX_LOADS - 1:
-                    yield from bench.measure()
+                if benchmark.is_ready() or attempt == MAX_LOADS - 1:
+                    yield from benchmark.measure()
                     break
-        yield bench.step()
+        yield benchmark.step()
     finally:
         for host in hosts:
             host.leave_run()
 
 
-class _Bench:
+class _Benchmark:
     def __init__(self, plan: Plan, arena: Arena, stop: threading.Event) -> None:
         self._plan, self._arena, self._stop = plan, arena, stop
         self._request = Request(
@@ -88,9 +88,9 @@ class _Bench:
             ignore_eos=True,
         )
         self._rows: dict[tuple[Lane, int], ResultRow] = {}
-        self._lost: dict[Lane, PlaygroundError] = {}  # they take no more runs
-        self._fresh: set[Lane] = set()  # loaded by us, and not run since
-        self._wrong: BadInput | None = None
+        self._failed: dict[Lane, PlaygroundError] = {}  # the lanes that have failed
+        self._fresh: set[Lane] = set()  # loaded for this benchmark, and not run since
+        self._bad_input: BadInput | None = None
         self._machine = BenchmarkMachine()
         self._prompts: Prompts | None = None
         self._pace = Pace()
@@ -115,8 +115,8 @@ class _Bench:
         )
         return Step(result, self._done, self._plan.total, seconds_left, turn, stages)
 
-    def look_at_machine(self) -> None:
-        """Before anything is loaded, and while no run is under way."""
+    def describe_machine(self) -> None:
+        """Describe the machine before anything is loaded, while no run is in progress."""
         with self._arena.hosts.devices, models.paused():
             copy = memory_bandwidth.measure()
         self._machine = machine.describe(
@@ -124,7 +124,7 @@ class _Bench:
         )
 
     def load(self) -> Iterator[Step]:
-        """A load that is not ready when all is stopped goes on without us, for the next run."""
+        """Load all lanes. When the benchmark is stopped, a load in progress continues."""
         lanes = self._plan.lanes
         shown: tuple[tuple[Lane, Stage], ...] = ()
         pool = ThreadPoolExecutor(len(lanes), thread_name_prefix="bench")
@@ -136,32 +136,32 @@ class _Bench:
                 shown = stages
                 yield self.step(stages=stages)
         pool.shutdown(wait=False, cancel_futures=True)
-        if self._wrong:
-            raise self._wrong
+        if self._bad_input:
+            raise self._bad_input
 
     def _make_ready(self, lane: Lane) -> None:
         host, plan = self._arena.hosts[lane], self._plan
         try:
-            if not host.is_ready(plan.model, plan.room):
-                host.make_ready(plan.model, plan.room)
+            if not host.is_ready(plan.model, plan.capacity):
+                host.make_ready(plan.model, plan.capacity)
                 self._fresh.add(lane)
         except BadInput as error:
-            self._wrong = error
+            self._bad_input = error
         except PlaygroundError as error:
-            self._lose(lane, error)
+            self._give_up(lane, error)
         except Exception as error:
-            self._lose(lane, _fault(lane, error))
+            self._give_up(lane, _fault(lane, error))
 
     def is_ready(self) -> bool:
-        """Whether all lanes are still as they were loaded: a load that had waited may have come
-        between, with another model."""
+        """Whether all lanes are still loaded: while the devices were free, a lane may have been
+        loaded with another model."""
         plan, hosts = self._plan, self._arena.hosts
-        lanes = [lane for lane in plan.lanes if lane not in self._lost]
-        return all(hosts[lane].is_ready(plan.model, plan.room) for lane in lanes)
+        lanes = [lane for lane in plan.lanes if lane not in self._failed]
+        return all(hosts[lane].is_ready(plan.model, plan.capacity) for lane in lanes)
 
-    def _lose(self, lane: Lane, error: PlaygroundError) -> None:
-        """All rows of the lane that are not full say why."""
-        self._lost[lane] = error
+    def _give_up(self, lane: Lane, error: PlaygroundError) -> None:
+        """Measure the lane no more; all its rows that lack runs get the error."""
+        self._failed[lane] = error
         for tokens in self._plan.prompt_tokens:
             row = self._row(lane, tokens)
             if row.open:
@@ -174,29 +174,29 @@ class _Bench:
         if self._plan.mode == IN_TURN:
             self._idle_w = power["idle_w"] = sampler.idle_watts(self._stop)
         self._machine = self._machine.model_copy(update=power)
-        coming = turns(self._plan)
+        remaining = turns(self._plan)
         last: tuple[Lane, ...] = ()
-        while coming and not self._stop.is_set():
-            turn = coming[0]
-            lanes = [lane for lane in turn.lanes if self._wants(lane, turn.prompt_tokens)]
+        while remaining and not self._stop.is_set():
+            turn = remaining[0]
+            lanes = [lane for lane in turn.lanes if self._measures(lane, turn.prompt_tokens)]
             if lanes:
-                ahead = [each for each in coming if not self._lost.keys() >= {*each.lanes}]
+                ahead = [turn for turn in remaining if not self._failed.keys() >= {*turn.lanes}]
                 yield self.step(turn=turn, seconds_left=self._pace.left(ahead))
                 began = time.monotonic()
                 if last not in ((), turn.lanes):
                     self._stop.wait(SETTLE_S)
                 last = turn.lanes
-                self._take(turn, lanes)
-                self._pace.took(turn, time.monotonic() - began)
+                self._run(turn, lanes)
+                self._pace.add(turn, time.monotonic() - began)
             if not self._stop.is_set():
                 self._done += len(turn.lanes)
-            coming.pop(0)
+            remaining.pop(0)
 
-    def _wants(self, lane: Lane, tokens: int) -> bool:
-        return lane not in self._lost and self._row(lane, tokens).open
+    def _measures(self, lane: Lane, tokens: int) -> bool:
+        return lane not in self._failed and self._row(lane, tokens).open
 
-    def _take(self, turn: Turn, lanes: list[Lane]) -> None:
-        """One run of each of these lanes, all at once."""
+    def _run(self, turn: Turn, lanes: list[Lane]) -> None:
+        """One run of each of these lanes, all at the same time."""
         runs = [self._prepared_run(lane, turn) for lane in lanes]
         threads = [
             threading.Thread(target=_generate, args=(run,), name=run.lane.name, daemon=True)
@@ -211,27 +211,27 @@ class _Bench:
                 while thread.is_alive():
                     thread.join(1 / STATES_HZ)
                     if self._stop.is_set() and not run.stopping:
-                        for each in runs:
-                            each.stop()
+                        for running in runs:
+                            running.stop()
             sampler.sample_now()
         for run in runs:
             run.observe(samples, self._idle_w)
-            self._enter(run, turn)
+            self._add(run, turn)
 
-    def _enter(self, run: LaneRun, turn: Turn) -> None:
-        row, wanted = self._row(run.lane, turn.prompt_tokens), self._plan.new_tokens
+    def _add(self, run: LaneRun, turn: Turn) -> None:
+        row, planned = self._row(run.lane, turn.prompt_tokens), self._plan.new_tokens
         if run.status == "stopped":
             return
-        if run.status == "ok" and len(run.times) == wanted:
+        if run.status == "ok" and len(run.times) == planned:
             row.add(run, turn.counts)
             if run.lane in self._fresh:
                 row.first_run = run
         elif run.error:
             row.fail(run, run.error)
             if not run.host.worker.alive:
-                self._lose(run.lane, run.error)
+                self._give_up(run.lane, run.error)
         else:
-            row.fail(run, _too_few(len(run.times), wanted))
+            row.fail(run, _too_few(len(run.times), planned))
         self._fresh.discard(run.lane)
 
     def _row(self, lane: Lane, tokens: int) -> ResultRow:
@@ -261,14 +261,14 @@ def _generate(run: LaneRun) -> None:
         run.fail(_fault(run.lane, error))
 
 
-def _too_few(tokens: int, wanted: int) -> PlaygroundError:
+def _too_few(tokens: int, planned: int) -> PlaygroundError:
     return PlaygroundError(
-        f"The lane's room was full after {tokens:,} of {wanted:,} new tokens.",
+        f"The lane's capacity was reached after {tokens:,} of {planned:,} new tokens.",
         "Choose shorter prompts or fewer new tokens.",
     )
 
 
 def _fault(lane: Lane, error: Exception) -> PlaygroundError:
-    """A fault of ours: no traceback reaches a person."""
+    """An error of this program; its traceback goes to the log."""
     log.error("%s failed", lane.name, exc_info=error)
     return PlaygroundError(f"The run failed: {error!r}.", "Details are in the log.")

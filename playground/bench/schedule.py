@@ -1,4 +1,4 @@
-"""In which order runs come, and how long those to come will take."""
+"""The order of the runs, and an estimate of the time left."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from playground.runs.record import TOGETHER
 
 @dataclass(frozen=True)
 class Turn:
-    """Lanes that go at once. round: counted through the benchmark, so that no two have a prompt in
-    common; counts: it is no warm-up."""
+    """Lanes that run at the same time. round: numbered through the whole benchmark, since each has
+    a prompt of its own; counts: it is not a warm-up."""
 
     lanes: tuple[Lane, ...]
     prompt_tokens: int
@@ -23,36 +23,36 @@ class Turn:
 
 
 def turns(plan: Plan) -> list[Turn]:
-    """Lanes take turns at each length (A B C A B C): heat favours whoever goes first."""
+    """Lanes alternate at each length (A B C A B C), as a processor slows down when it gets warm."""
     groups = [plan.lanes] if plan.mode == TOGETHER else [(lane,) for lane in plan.lanes]
-    each = plan.warmup + plan.runs
+    rounds = plan.warmup + plan.runs
     return [
-        Turn(group, tokens, place * each + number, number >= plan.warmup)
+        Turn(group, tokens, place * rounds + number, number >= plan.warmup)
         for place, tokens in enumerate(plan.prompt_tokens)
-        for number in range(each)
+        for number in range(rounds)
         for group in groups
     ]
 
 
 class Pace:
-    """Estimates from the turns that were taken."""
+    """Estimates the time left from the turns so far."""
 
     def __init__(self) -> None:
-        self._took: dict[tuple[Lane, ...], dict[int, float]] = {}  # seconds by prompt length
+        self._durations: dict[tuple[Lane, ...], dict[int, float]] = {}  # s, by prompt length
 
-    def took(self, turn: Turn, seconds: float) -> None:
-        self._took.setdefault(turn.lanes, {})[turn.prompt_tokens] = seconds
+    def add(self, turn: Turn, seconds: float) -> None:
+        self._durations.setdefault(turn.lanes, {})[turn.prompt_tokens] = seconds
 
     def left(self, coming: Iterable[Turn]) -> float | None:
-        """Seconds; None before anything was measured."""
-        if not self._took:
+        """Seconds; None before the first turn has ended."""
+        if not self._durations:
             return None
         return sum(self._estimate(turn) for turn in coming)
 
     def _estimate(self, turn: Turn) -> float:
-        """As long as the same lanes last took at that length, or at the nearest; lanes that have
-        not had a turn yet, as long as the others."""
-        mine = self._took.get(turn.lanes)
-        if mine is None:
-            return fmean(seconds for each in self._took.values() for seconds in each.values())
-        return mine[min(mine, key=lambda tokens: abs(tokens - turn.prompt_tokens))]
+        """The latest duration of the same lanes at the nearest length; before their first turn, the
+        average of all."""
+        durations = self._durations.get(turn.lanes)
+        if durations is None:
+            return fmean(s for lanes in self._durations.values() for s in lanes.values())
+        return durations[min(durations, key=lambda tokens: abs(tokens - turn.prompt_tokens))]

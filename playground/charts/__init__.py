@@ -1,10 +1,11 @@
-"""Charts of a bench or a run, as SVG and PNG. matplotlib is imported when the first is drawn."""
+"""Charts of a benchmark or a run, as SVG and PNG. The first drawing imports matplotlib."""
 
 from __future__ import annotations
 
 import threading
+from typing import Literal
 
-from playground.charts.kinds import KINDS, LATENCY, SHARING, SPEED, Chart, knows
+from playground.charts.kinds import KINDS, LATENCY, SHARING, SPEED, Chart
 from playground.charts.view import View
 from playground.errors import BadInput
 from playground.runs.benchmark_record import Result
@@ -12,22 +13,23 @@ from playground.runs.benchmark_record import Result
 __all__ = ["LATENCY", "NAMES", "SHARING", "SPEED", "Chart", "available", "png", "svg"]
 
 NAMES = tuple(KINDS)
-_drawing = threading.Lock()  # matplotlib's settings and fonts are the whole process's
+Format = Literal["svg", "png"]
+_drawing = threading.Lock()  # matplotlib's settings and fonts belong to the whole process
 
 
 def available(result: Result, other: Result | None = None) -> list[Chart]:
-    """Those for which something is known of `result`, what `bench --json` or `ask --json` prints.
+    """The charts that a result has data for.
 
-    other: a second one of the same lanes, one Together and one In turn, in any order.
+    other: a second result of the same lanes, one of the two measured together, the other in turn.
     """
-    view, second = View(result), View(other) if other else None
-    return [kind.chart for kind in KINDS.values() if knows(kind.data(view, second).values())]
+    view, other_view = View(result), View(other) if other else None
+    return [kind.chart for kind in KINDS.values() if kind.has_data(view, other_view)]
 
 
 def svg(result: Result, name: str, dark: bool = False, other: Result | None = None) -> str:
-    """Ten inches wide; its letters are shapes and need no font.
+    """A chart, ten inches wide; its letters are shapes and need no font.
 
-    Raises BadInput where `available` does not name it.
+    Raises BadInput unless the chart is `available`.
     """
     return _draw(result, name, dark, other, "svg").decode("utf-8")
 
@@ -37,17 +39,19 @@ def png(result: Result, name: str, dark: bool = False, other: Result | None = No
     return _draw(result, name, dark, other, "png")
 
 
-def _draw(result: Result, name: str, dark: bool, other: Result | None, format: str) -> bytes:
+def _draw(
+    result: Result, name: str, dark: bool, other: Result | None, file_format: Format
+) -> bytes:
     names = [chart.name for chart in available(result, other)]
     if name not in names:
-        why = "nothing that it shows is known"
+        reason = "nothing that it shows is known"
         if name == SHARING:
-            why = "it needs two of the same lanes and model, one together and one in turn"
+            reason = "it needs two of the same lanes and model, one together and one in turn"
         raise BadInput(
-            f"The chart “{name}” cannot be drawn: {why}.",
+            f"The chart “{name}” cannot be drawn: {reason}.",
             f"Choose one of: {', '.join(names)}." if names else "Measure something first.",
         )
     from playground.charts.picture import draw  # matplotlib
 
     with _drawing:
-        return draw(KINDS[name], View(result), View(other) if other else None, dark, format)
+        return draw(KINDS[name], View(result), View(other) if other else None, dark, file_format)

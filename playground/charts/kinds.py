@@ -1,8 +1,8 @@
-"""Which charts there are, and what each needs to know of a result. No picture is drawn here."""
+"""Which charts there are, and the data of each; nothing is drawn here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -14,13 +14,14 @@ from playground.runs.metrics import MS
 from playground.runs.record import Record
 
 LATENCY, SPEED, TTFT, ENERGY = "latency", "tokens-per-second", "ttft", "j-per-token"
-ALONG, SHARING, ROOF = "along-the-answer", "sharing", "memory-roof"
+ALONG, SHARING, MEMORY = "along-the-answer", "sharing", "memory-roof"
 LOWER, HIGHER = "lower is better", "higher is better"
+Data = Mapping[Key, Any]  # Bar or None; for ALONG list[float] or None
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One that can be drawn. title: as it stands in the picture; about: what it shows."""
+    """A chart that can be drawn. title: as in the picture; about: what it shows."""
 
     name: str
     title: str
@@ -29,47 +30,55 @@ class Chart:
 
 @dataclass(frozen=True)
 class Kind:
-    """data: what is drawn, None where it is not known; note: its own small print; line: what to
-    compare all bars with, and what it is."""
+    """How a chart gets its data, with None for what is unknown.
+
+    note: its own small print; line: a value to compare all bars with, and its description.
+    """
 
     chart: Chart
     better: str
     unit: str
-    data: Callable[[View, View | None], dict[Key, Any]]
+    data: Callable[[View, View | None], Data]
     note: str = ""
     line: tuple[float, Callable[[View], str]] | None = None
 
-
-def latencies(view: View, _: View | None) -> dict[Key, Any]:
-    """Of rows that tell their prompt's length: it is an axis."""
-    found = bars(view, "tpot_ms") if view.is_bench else {}
-    return {key: each for key, each in found.items() if key[1]}
+    def has_data(self, view: View, other: View | None) -> bool:
+        return any(value is not None for value in self.data(view, other).values())
 
 
-def of_any(figure: str) -> Callable[[View, View | None], dict[Key, Any]]:
-    return lambda view, _: bars(view, figure)
+def latencies(view: View, other: View | None) -> Data:
+    """Time per token by prompt length, which is an axis, so only where the length is known."""
+    by_key = bars(view, "tpot_ms") if view.is_benchmark else {}
+    return {key: bar for key, bar in by_key.items() if key[1]}
 
 
-def roof(view: View, _: View | None) -> dict[Key, Any]:
-    """Percent, with the spread of the bandwidth that it is a share of."""
-    return {key: of_roof(record) for key, record in view.records.items()}
+def figures(name: str) -> Callable[[View, View | None], Data]:
+    """The data of a chart that shows one figure of the records."""
+    return lambda view, other: bars(view, name)
 
 
-def of_roof(record: Record) -> Bar | None:
+def bandwidth_utilization(view: View, other: View | None) -> Data:
+    """Percent of the copy bandwidth, with the spread of the bandwidth."""
+    return {key: utilization(record) for key, record in view.records.items()}
+
+
+def utilization(record: Record) -> Bar | None:
     if not isinstance(record, BenchmarkRecord):
         return None
-    share, read = number(record.roof_share), number(record.bandwidth_gbs)
-    return bar(record, "bandwidth_gbs", 100 * share / read) if share is not None and read else None
+    share, bandwidth = number(record.roof_share), number(record.bandwidth_gbs)
+    if share is None or not bandwidth:
+        return None
+    return bar(record, "bandwidth_gbs", 100 * share / bandwidth)
 
 
 def copy_bandwidth(view: View) -> str:
-    copy = view.machine_record.memory_copy
+    copy = view.machine.memory_copy
     bandwidth = number(copy.copy_gbs) if copy else None
     return "the memory’s copy bandwidth" + (f", {bandwidth:.1f} GB/s" if bandwidth else "")
 
 
-def along(view: View, _: View | None) -> dict[Key, Any]:
-    """Each gap between two tokens, ms, the median of the runs; only a bench has its raw times."""
+def along(view: View, other: View | None) -> Data:
+    """The gaps between tokens; only a benchmark has its raw times."""
     return {
         key: gaps(record.runs) if isinstance(record, BenchmarkRecord) else None
         for key, record in view.records.items()
@@ -77,34 +86,31 @@ def along(view: View, _: View | None) -> dict[Key, Any]:
 
 
 def gaps(runs: Sequence[RawRun]) -> list[float] | None:
-    known = [run.t_ns for run in runs if all(map(is_time, run.t_ns))]
-    found = [
-        median((each[place] - each[place - 1]) / MS for each in known if len(each) > place)
-        for place in range(1, max(map(len, known), default=0))
+    """Each gap between two tokens in ms, the median of the runs; None without any."""
+    times = [run.t_ns for run in runs if None not in map(number, run.t_ns)]
+    medians = [
+        median((run[place] - run[place - 1]) / MS for run in times if len(run) > place)
+        for place in range(1, max(map(len, times), default=0))
     ]
-    return found or None
+    return medians or None
 
 
-def is_time(value: int) -> bool:
-    return number(value) is not None
-
-
-def shared(view: View, other: View | None) -> dict[Key, Any]:
-    """Tokens/s Together over those In turn, percent; of the lanes that are in both results."""
-    if other is None or not same_setting(view, other):
+def shared(view: View, other: View | None) -> Data:
+    """Tokens/s together as percent of those in turn, of the lanes that both results have."""
+    if other is None or not comparable(view, other):
         return {}
-    found = sharing(view.entry, other.entry)
     return {
-        (each.lane, each.prompt_tokens): None if each.ratio is None else Bar(100 * each.ratio)
-        for each in found
+        (row.lane, row.prompt_tokens): None if row.ratio is None else Bar(100 * row.ratio)
+        for row in sharing(view.entry, other.entry)
     }
 
 
-def same_setting(a: View, b: View) -> bool:
-    """Whether nothing tells that they were measured on two machines or with other lengths."""
-    machines = [view.machine_record.cpu for view in (a, b)]
-    tokens = [view.entry.setting("new_tokens") if view.is_bench else None for view in (a, b)]
-    return (None in machines or machines[0] == machines[1]) and tokens[0] == tokens[1]
+def comparable(a: View, b: View) -> bool:
+    """Whether both were measured with equal lengths of answers and, as far as known, on one
+    machine."""
+    cpus = [view.machine.cpu for view in (a, b)]
+    same_machine = None in cpus or cpus[0] == cpus[1]
+    return same_machine and a.settings.new_tokens == b.settings.new_tokens
 
 
 KINDS = {
@@ -114,11 +120,11 @@ KINDS = {
             Chart(
                 LATENCY,
                 "Next-token latency (TPOT)",
-                "Milliseconds a token after the first (TPOT) at each prompt length; for "
+                "Milliseconds per token after the first (TPOT) at each prompt length; for "
                 "Phi-3-mini beside published figures of other machines.",
             ),
             LOWER,
-            "ms a token",
+            "ms per token",
             latencies,
         ),
         Kind(
@@ -127,7 +133,7 @@ KINDS = {
             ),
             HIGHER,
             "tokens/s",
-            of_any("decode_tps"),
+            figures("decode_tps"),
         ),
         Kind(
             Chart(
@@ -137,33 +143,33 @@ KINDS = {
             ),
             LOWER,
             "ms",
-            of_any("ttft_ms"),
+            figures("ttft_ms"),
         ),
         Kind(
             Chart(
                 ENERGY,
-                "Energy of a token",
-                "Joules of a whole answer, prefill included, over its tokens.",
+                "Energy per token",
+                "Joules of a whole answer, including prefill, divided by its tokens.",
             ),
             LOWER,
-            "J a token",
-            of_any("j_per_token"),
+            "J per token",
+            figures("j_per_token"),
         ),
         Kind(
             Chart(
                 ALONG,
                 "Token latency along the answer",
-                "How long each token took after the one before, from the first to the last.",
+                "The time between each token and the previous one, from the first to the last.",
             ),
             LOWER,
-            "ms since the token before",
+            "ms since the previous token",
             along,
         ),
         Kind(
             Chart(
                 SHARING,
-                "What sharing the machine costs",
-                "Each lane's tokens/s with all lanes together, as a share of those it has alone.",
+                "Speed while sharing the machine",
+                "Each lane's tokens/s with all lanes together, as a share of its tokens/s alone.",
             ),
             HIGHER,
             "% of its tokens/s in turn",
@@ -172,23 +178,18 @@ KINDS = {
         ),
         Kind(
             Chart(
-                ROOF,
-                "Share of the memory roof",
-                "The weights that decoding reads a second, over the memory's copy bandwidth.",
+                MEMORY,
+                "Memory bandwidth utilization",
+                "The weights that decoding reads per second, over the memory's copy bandwidth.",
             ),
             HIGHER,
             "% of the copy bandwidth",
-            roof,
-            "Bytes of weights a token reads × tokens/s, over this machine’s copy bandwidth: bytes "
-            "read and written a second while all cores copy memory, as STREAM measures it. Decode "
-            "only reads, and caches help: somewhat more than 100 % is possible. A device with "
-            "memory of its own has another roof: n/a.",
+            bandwidth_utilization,
+            "Bytes of weights read per token × tokens/s, over this machine’s copy bandwidth: bytes "
+            "read and written per second while all cores copy memory, as STREAM measures it. "
+            "Decoding only reads, and caches help, so values above 100 % are possible. A "
+            "device with its own memory has another bandwidth: n/a.",
             (100.0, copy_bandwidth),
         ),
     )
 }
-
-
-def knows(found: Iterable[Any]) -> bool:
-    """Whether there is anything to draw."""
-    return any(each is not None for each in found)

@@ -41,6 +41,8 @@ DARK = Theme(
 
 @dataclass(frozen=True)
 class LaneStyle:
+    """marker: of lines; hatch: of bars; both as matplotlib calls them."""
+
     color: str
     marker: str
     hatch: str

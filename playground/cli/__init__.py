@@ -66,8 +66,8 @@ class LazyCommands(TyperGroup):
             formatter.write_dl([(name, target.summary) for name, target in COMMANDS.items()])
 
 
-def print_version(wanted: bool) -> None:
-    if wanted:
+def print_version(requested: bool) -> None:
+    if requested:
         print(__version__)
         raise typer.Exit
 

@@ -32,14 +32,13 @@ class LoggedCommand(TyperCommand):
         """Move a prompt such as "- one thing" behind "--", where it cannot be read as options."""
         options = [param for param in self.params if isinstance(param, click.Option)]
         with_value = {name for option in options if not option.is_flag for name in option.opts}
-        texts = [
-            text
-            for previous, text in zip(["", *args], args, strict=False)
-            if text.startswith("-") and " " in text.split("=")[0] and previous not in with_value
-        ]
-        if not texts or "--" in args:
-            return args
-        return [*(arg for arg in args if arg not in texts), "--", *texts]
+        others: list[str] = []
+        texts: list[str] = []
+        for arg in args:
+            is_text = arg.startswith("-") and " " in arg.partition("=")[0]
+            is_value = bool(others) and others[-1] in with_value
+            (texts if is_text and not is_value else others).append(arg)
+        return args if "--" in args or not texts else [*others, "--", *texts]
 
     def invoke(self, ctx: click.Context) -> int:
         log_to_file()
@@ -47,8 +46,13 @@ class LoggedCommand(TyperCommand):
 
 
 def new_app() -> typer.Typer:
-    """A typer application without coloured boxes and shell completion."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=CONTEXT)
+    """A typer application without coloured boxes, tracebacks with values and shell completion."""
+    return typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=CONTEXT,
+    )
 
 
 def command(function: Callable[..., int], summary: str) -> click.Command:
@@ -58,16 +62,16 @@ def command(function: Callable[..., int], summary: str) -> click.Command:
     return typer.main.get_command(app)
 
 
-def call(parsed: click.Command, program: str, arguments: Sequence[str] | None) -> int:
+def call(target: click.Command, program: str, arguments: Sequence[str] | None) -> int:
     """Run a command with these arguments, or with the program's own; returns its exit code.
 
-    Raises BadInput for arguments that it does not take. `click.Command.main` would also expand
-    wildcards in a prompt on Windows and handle Ctrl-C itself.
+    Raises BadInput for arguments that it does not accept. `click.Command.main` is not used because
+    it handles Ctrl-C itself and, on Windows, expands the wildcards in a prompt.
     """
     try:
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        with parsed.make_context(program, given) as context:
-            return int(parsed.invoke(context))
+        args = list(sys.argv[1:] if arguments is None else arguments)
+        with target.make_context(program, args) as context:
+            return int(target.invoke(context))
     except click.exceptions.Exit as end:  # --help and --version
         return end.exit_code
     except click.UsageError as error:
@@ -83,7 +87,7 @@ def print_error(error: PlaygroundError) -> None:
 
 
 def print_notice(notice: str) -> None:
-    """Print what there is to know about the state of the history, if anything, on stderr."""
+    """Print what is wrong with the history, if anything is, on stderr."""
     if notice:
         print(notice, file=sys.stderr)
 

@@ -26,7 +26,8 @@ Lanes = Annotated[
         "--lanes",
         metavar="A,B",
         show_default=False,
-        help="Lanes to run, for example fake,onnx-genai:CPU:int8.  [default: all installed engines]",
+        help="Lanes to run, for example fake,onnx-genai:CPU:int8.  "
+        "[default: all installed engines]",
     ),
 ]
 Mode = Annotated[

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from playground.devices.records import Hardware, pci_kind, pci_name, vendor_name
 
 PCI_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")  # on Debian, on Fedora
+# Parts of a kernel's release that distributions use. Whoever builds a kernel can add any other,
+# such as a name, which must not get into a report.
+KERNEL_SUFFIX = re.compile(
+    r"\d+(?:\.(?:fc|el)\d+(?:_\d+)?)?(?:\.(?:x86_64|aarch64))?|(?:arch|zen)\d+|generic|oem|hwe"
+    r"|lowlatency|realtime|rt|amd64|arm64|azure|aws|gcp|cloud|default|pve|microsoft|standard|WSL2"
+)
 
 
 def may_open(node: Path) -> bool:
@@ -65,7 +72,16 @@ def _node(root: Path, folder: Path, kind: str) -> Path | None:
 def _version(root: Path, driver: str) -> str:
     """The driver's own version (NVIDIA's), or the kernel's for drivers that are part of it."""
     own = root / "sys/module" / driver / "version"
-    return _text(own) if own.is_file() else f"Linux {_text(root / 'proc/sys/kernel/osrelease')}"
+    if own.is_file():
+        return _text(own)
+    return f"Linux {kernel_version(_text(root / 'proc/sys/kernel/osrelease'))}"
+
+
+def kernel_version(release: str) -> str:
+    """A kernel's release, "6.11.0-29-generic", without suffixes that no distribution uses."""
+    number, *suffixes = release.split("-")
+    known = [suffix for suffix in suffixes if KERNEL_SUFFIX.fullmatch(suffix)]
+    return "-".join([re.sub(r"[^\d.].*", "", number), *known])
 
 
 def _listed_name(root: Path, vendor: int, device: int) -> str | None:

@@ -1,110 +1,79 @@
-"""`python -m playground doctor`: a report to attach to a bug report; nothing private is in it."""
+"""`python -m playground doctor`: a report to attach to a bug report.
+
+It has no field that could hold anything private: only versions, numbers, the names that makers give
+their devices, and sentences written in this project. No path, no environment variable and no text
+of an exception or an engine goes into it.
+"""
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
-from typing import Any
 
 from playground import devices, models
 from playground.doctor import machine, packages
-from playground.doctor.scrub import of_this_machine
+from playground.doctor.engine_devices import DeviceRow, device_rows
 from playground.doctor.text import markdown
 from playground.gauges import summary
 from playground.lanes import lane as lanes
 from playground.paths import ROOT, home
 
-__all__ = ["markdown", "report"]
+__all__ = ["DeviceRow", "device_rows", "machine", "markdown", "report"]
 
 GAUGES_S = 1.5
-Row = dict[str, Any]
+Section = Mapping[str, object] | Sequence[Mapping[str, object]]
 
 log = logging.getLogger(__name__)
 
 
-def report() -> dict[str, Any]:
-    """Everything, scrubbed. A section that cannot be made says why, and costs no other."""
-    sections: dict[str, Callable[[], Any]] = {
+def report() -> dict[str, Section]:
+    """All sections by name; one that fails holds only the kind of its error."""
+    sections: dict[str, Callable[[], Section]] = {
         "program": lambda: machine.program(ROOT),
         "machine": machine.machine,
-        "hardware": lambda: [asdict(each) for each in devices.hardware()],
+        "hardware": lambda: [asdict(device) for device in devices.hardware()],
         "devices": lambda: list(device_rows(devices.discover())),
         "gauges": lambda: list(summary.rows(summary.measure(GAUGES_S))),
-        "lanes": lambda: [
-            {key: row[key] for key in ("lane", "status", "reason", "fix")} for row in table()
-        ],
+        "lanes": lane_rows,
         "model": default_model,
         "packages": lambda: packages.versions(ROOT),
     }
-    made = {name: _made(name, make) for name, make in sections.items()}
-    clean: dict[str, Any] = of_this_machine(home(), ROOT).scrub(made)
-    return clean
+    return {name: section_or_error(name, build) for name, build in sections.items()}
 
 
-def _made(name: str, make: Callable[[], Any]) -> Any:
+def section_or_error(name: str, build: Callable[[], Section]) -> Section:
     try:
-        return make()
+        return build()
     except Exception as error:  # whatever is broken here is what the report is for
-        log.exception("The report's part “%s” could not be made", name)
-        return {"error": f"{type(error).__name__}: {error}"}
+        log.exception("The report's section “%s” could not be created", name)
+        return {"error": f"This could not be read: {kind_of(error)}. The log has the details."}
 
 
-def device_rows(found: devices.Discovery) -> Iterator[Row]:
-    """What each engine finds, and a row with the reason where it finds nothing."""
-    for engine, module, probe, kinds, have in (
-        ("OpenVINO", "openvino", "openvino", ("CPU", "GPU", "NPU"), found.openvino),
-        ("DirectML", "", "", ("DML",), found.dml),
-        ("PyTorch", "torch", "torch", ("CUDA", "XPU"), found.torch),
-    ):
-        for kind in kinds:
-            mine = [each for each in have if each.name.partition(".")[0] == kind]
-            for each in mine:
-                yield {"engine": engine, "device": each.name, **_about(each), "note": ""}
-            if not mine:
-                there = not module or find_spec(module) is not None
-                note = _trouble(found, probe, kind) if there else f"{engine} is not installed."
-                yield {"engine": engine, "device": kind, **_about(None), "note": note}
-    note = (
-        found.errors.get("npu-library")
-        or {
-            None: "The NPU library is not installed.",
-            True: "The NPU library finds the NPU.",
-            False: devices.why_not("NPU-LIBRARY")[0],
-        }[found.npu_library]
-    )
-    yield {"engine": "NPU library", "device": "NPU", **_about(None), "note": note}
+def kind_of(error: Exception) -> str:
+    """ "FileNotFoundError (ENOENT)": unlike an exception's text, this holds no path and no name."""
+    code = errno.errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
+    return f"{type(error).__name__} ({code})" if code else type(error).__name__
 
 
-def _trouble(found: devices.Discovery, probe: str, kind: str) -> str:
-    """Why an engine has no such device, and what it said itself."""
-    error = found.errors.get(probe) or found.errors.get(f"{probe}:{kind}")
-    said = found.details.get(f"{probe}:{kind}", "")
-    return f"{error or devices.why_not(kind)[0]} {said}".strip()
+def lane_rows() -> list[Mapping[str, object]]:
+    """Every lane with the default model: its status, the reason and the fix."""
+    columns = ("lane", "status", "reason", "fix")
+    return [{column: row[column] for column in columns} for row in table()]
 
 
-def _about(device: devices.Device | None) -> Row:
-    return {
-        "name": device and device.full_name,
-        "driver": device and device.driver,
-        "architecture": device and device.architecture,
-        "luid": device and device.luid,
-    }
-
-
-def table() -> list[Row]:
-    return lanes.table(models.DEFAULT_MODEL)
-
-
-def default_model() -> Row:
-    """What is made of the default model, and the room for more."""
-    disk = shutil.disk_usage(home())
+def default_model() -> dict[str, object]:
+    """Which lanes have the default model, and how much disk space is free for more."""
     rows = [row for row in table() if row["model"] == models.DEFAULT_MODEL]
     return {
         "name": models.DEFAULT_MODEL,
         "ready_for": [row["lane"] for row in rows if row["status"] == "ready"],
         "missing_for": [row["lane"] for row in rows if row["status"] == "needs-model"],
-        "disk_free_gb": round(disk.free / 1e9, 1),
+        "disk_free_gb": round(shutil.disk_usage(home()).free / 1e9, 1),
     }
+
+
+def table() -> list[dict[str, object]]:
+    return lanes.table(models.DEFAULT_MODEL)

@@ -1,4 +1,4 @@
-"""Versions of the packages that matter, without importing any."""
+"""Versions of the packages that matter, read without importing any."""
 
 from __future__ import annotations
 
@@ -7,40 +7,51 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-# Not asked for by us, but each has broken an engine once.
-ALSO = {"numpy", "onnxruntime", "onnxruntime-directml", "openvino-tokenizers", "optimum"}
-ALSO |= {"huggingface-hub", "torchvision", "intel-npu-acceleration-library", "uv"}
+# Not in our requirement files, but each has broken an engine before.
+INDIRECT = {"numpy", "onnxruntime", "onnxruntime-directml", "openvino-tokenizers", "optimum"}
+INDIRECT |= {"huggingface-hub", "torchvision", "intel-npu-acceleration-library", "uv"}
+# A version that an index publishes, with the suffixes of PyTorch's builds; any other suffix is of
+# somebody's own making and left out.
+PUBLIC_VERSION = re.compile(
+    r"[\d.]+(?:(?:a|b|rc|\.?post|\.?dev)\d+)*(?:\+(?:cpu|xpu|cu\d+|rocm[\d.]+))?"
+)
 
 
 def versions(root: Path) -> list[dict[str, str | None]]:
-    """One row a package: its version in the running environment and in `.venv-npu`."""
+    """One row for each package: its version in the running environment and in `.venv-npu`."""
     files = (root / "requirements.txt", root / "requirements-npu.txt")
-    names = sorted({*ALSO, *(name for file in files for name in asked_for(file))})
-    here, npu = installed(names), installed(names, root / ".venv-npu")
-    return [{"package": name, ".venv": here[name], ".venv-npu": npu[name]} for name in names]
+    names = sorted({*INDIRECT, *(name for file in files for name in required(file))})
+    running, npu = installed(names), installed(names, root / ".venv-npu")
+    return [{"package": name, ".venv": running[name], ".venv-npu": npu[name]} for name in names]
 
 
-def asked_for(requirements: Path) -> list[str]:
-    """The names in a requirement file."""
+def required(requirements: Path) -> list[str]:
+    """The names in a requirement file; none where there is no such file."""
     try:
         text = requirements.read_text(encoding="utf-8")
     except OSError:
         return []
-    return [plain(name) for name in re.findall(r"^[A-Za-z][\w.-]*", text, re.MULTILINE)]
+    return [normalized(name) for name in re.findall(r"^[A-Za-z][\w.-]*", text, re.MULTILINE)]
 
 
 def installed(names: Iterable[str], environment: Path | None = None) -> dict[str, str | None]:
-    """Versions by name, here or in another environment; None for what is not there."""
+    """Versions by name, in the running or another environment; None for what is not installed."""
     if environment is None:
-        found = metadata.distributions()
+        distributions = metadata.distributions()
     else:
-        folders = [*environment.glob("lib/python*/site-packages")]  # Windows has but one Lib
-        folders += [] if folders else environment.glob("Lib/site-packages")
-        found = metadata.distributions(path=[str(each) for each in folders])
-    have = {plain(each.name): each.version for each in found if each.name}  # a broken one has none
-    return {name: have.get(plain(name)) for name in names}
+        folders = [*environment.glob("lib/python*/site-packages")]
+        folders += [] if folders else environment.glob("Lib/site-packages")  # on Windows
+        distributions = metadata.distributions(path=[str(folder) for folder in folders])
+    # A broken distribution has no name.
+    found = {normalized(each.name): public(each.version) for each in distributions if each.name}
+    return {name: found.get(normalized(name)) for name in names}
 
 
-def plain(name: str) -> str:
-    """As package indexes compare names."""
+def public(version: str) -> str:
+    match = PUBLIC_VERSION.match(version)
+    return match[0] if match else "a version of its own"
+
+
+def normalized(name: str) -> str:
+    """A package's name as package indexes compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -72,7 +72,7 @@ class PowerSummary(Watts):
     meters: list[MeterSummary]
 
 
-class Summary(TypedDict):
+class GaugesSummary(TypedDict):
     """The JSON object of `gauges --json`; docs/design.md describes its fields."""
 
     cpu: CpuSummary
@@ -96,7 +96,7 @@ Value = Callable[[Sample], float | None]
 Gauges = Callable[[Sample], Sequence[Gauge]]
 
 
-def measure(seconds: float) -> Summary:
+def measure(seconds: float) -> GaugesSummary:
     """The summary of the next `seconds`, which begin with the first reading."""
     with closing(Sampler(dict)) as sampler:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -111,7 +111,7 @@ def measure(seconds: float) -> Summary:
         return summary(samples)
 
 
-def rows(summary: Summary) -> Iterator[TableRow]:
+def rows(summary: GaugesSummary) -> Iterator[TableRow]:
     """A summary as a table."""
     memory = summary["memory"]
     used_mb, total_mb = memory["used_mb"], memory["total_mb"]
@@ -146,7 +146,7 @@ def _device_row(gauge: str, device: DeviceSummary) -> TableRow:
     return _row(gauge, device, device.get("name", ""), device.get("source"))
 
 
-def summary(samples: Sequence[Sample]) -> Summary:
+def summary(samples: Sequence[Sample]) -> GaugesSummary:
     used_mb = _average(samples, lambda sample: sample.memory_used_mb)
     total_mb = _average(samples, lambda sample: sample.memory_total_mb)
     lanes = sorted({lane for sample in samples for lane in sample.workers})

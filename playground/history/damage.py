@@ -1,4 +1,4 @@
-"""A damaged history is moved aside, never lost, and a new one begun in its place."""
+"""Renames a damaged history, which is never deleted; a new one takes its place."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from pathlib import Path
 from playground.errors import PlaygroundError
 
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-COMPANIONS = ("-wal", "-shm", "")  # of SQLite; the file itself last
+ENDINGS = ("-wal", "-shm", "")  # of SQLite's files; the database itself last
 
 log = logging.getLogger(__name__)
 
 
 def set_aside(path: Path) -> str:
-    """Renames a damaged file and tells a person so. The caller holds the lock.
+    """Rename a damaged file; the sentence to show for it. The caller holds the lock.
 
-    Raises PlaygroundError when it cannot be renamed: on Windows, when another program has it open.
+    Raises PlaygroundError when it can't be renamed: on Windows, while another program has it open.
     """
     aside = free_name(path)
     try:
-        for companion in COMPANIONS:
+        for ending in ENDINGS:
             with contextlib.suppress(FileNotFoundError):
-                Path(f"{path}{companion}").rename(f"{aside}{companion}")
+                Path(f"{path}{ending}").rename(f"{aside}{ending}")
     except OSError as error:
         raise PlaygroundError(
-            f"The history is damaged and cannot be set aside: {error.strerror}.",
+            f"The history is damaged and cannot be renamed: {error.strerror}.",
             f"End the other programs that use it, then rename {path}.",
         ) from error
-    notice = f"The history was damaged. It is set aside as {aside}, and a new one is begun."
+    notice = f"The history was damaged. It is now {aside}, and a new one has been started."
     log.error(notice)
     return notice
 
 
 def free_name(path: Path) -> Path:
-    """history.sqlite → history-damaged-2026-11-20-3.sqlite, the first that is free."""
+    """history.sqlite → history-damaged-2026-11-20-3.sqlite, the first name not in use."""
     stem = f"{path.stem}-damaged-{datetime.now():%Y-%m-%d}"
     number = 1
-    while (found := path.with_name(f"{stem}-{number}{path.suffix}")).exists():
+    while (free := path.with_name(f"{stem}-{number}{path.suffix}")).exists():
         number += 1
-    return found
+    return free

@@ -1,8 +1,8 @@
-"""Every run and bench in one SQLite file of the data folder, for several processes at once.
+"""All runs and benchmarks in one SQLite file of the data folder, for several processes at once.
 
-A call that has returned is on the disk: WAL with full syncs, one transaction a call. kill -9 at any
-moment loses at most what was never handed over. The file holds people's prompts: where the system
-has modes, only its user reads it, and what is deleted is overwritten.
+When a call returns, its change is on the disk: WAL with full syncs, one transaction for each call.
+A process that is killed loses at most the entry it had not yet added. The file holds people's
+prompts: where files have modes, only their user can read it, and deleted data is overwritten.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from playground.history.entry import Entry, Summary, parse_entry
 from playground.paths import home
 
 VERSION = 1
-BUSY_S = 30.0  # how long a call waits for its turn; one takes milliseconds
+BUSY_S = 30.0  # how long a call waits for others, which take milliseconds
 POLL_S = 0.01
 SCHEMA = """
 CREATE TABLE entries (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice
     made_at TEXT NOT NULL,
     kind TEXT NOT NULL,
     summary TEXT NOT NULL,
@@ -41,7 +41,7 @@ CREATE INDEX newest ON entries (made_at, id);
 """
 MAX_ID = 2**63 - 1  # that SQLite can count to
 FREE_SPACE = "Free some space, or make the data folder writable; AIPC_HOME names another one."
-IN_USE = "Another program holds it; try again when that has ended."
+IN_USE = "Another program is using it; try again when that has ended."
 FIXES = {
     sqlite3.SQLITE_FULL: FREE_SPACE,
     sqlite3.SQLITE_IOERR: FREE_SPACE,
@@ -57,8 +57,8 @@ log = logging.getLogger(__name__)
 class History:
     """Calls of all threads and processes take turns, each with a connection of its own.
 
-    Every method raises PlaygroundError when the file cannot be used; a run must not end of that.
-    notice: what a person should know of the file, once a damaged one was set aside.
+    Every method raises PlaygroundError when the file can't be used, which must not end a run.
+    notice: a sentence to show once a damaged file was renamed.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -82,7 +82,7 @@ class History:
             )
         except (TypeError, ValueError, RecursionError) as error:
             raise PlaygroundError(
-                f"The history cannot keep this run: {error}.", "Please report this."
+                f"The history cannot keep this result: {error}.", "Please report this."
             ) from error
 
         def insert(connection: sqlite3.Connection) -> int:
@@ -158,12 +158,12 @@ class History:
         return self._do(delete)
 
     def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs it on a connection of its own; what goes wrong becomes a PlaygroundError."""
+        """Do the work on a connection of its own. Raises PlaygroundError."""
         lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
         try:
-            # Nobody else of ours has the file open, so that a damaged one can be renamed.
+            # No other process of this program has the file open: a damaged one can be renamed.
             with lock.acquire(timeout=BUSY_S, poll_interval=POLL_S):
-                return self._mended(work)
+                return self._repaired(work)
         except Timeout as error:
             raise PlaygroundError("The history is in use.", IN_USE) from error
         except sqlite3.Error as error:
@@ -175,8 +175,8 @@ class History:
             text = f"The history cannot be used: {error.strerror}."
             raise PlaygroundError(text, FREE_SPACE) from error
 
-    def _mended(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """A damaged file is set aside and a new one begun."""
+    def _repaired(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do the work; if the file is damaged, on a new one."""
         try:
             with self._open() as connection:
                 return work(connection)
@@ -200,9 +200,9 @@ class History:
 
 
 def set_up(connection: sqlite3.Connection) -> None:
-    """Makes what a new file lacks; raises PlaygroundError for one that a newer program wrote."""
+    """Create the table in a new file. Raises PlaygroundError if a newer program wrote the file."""
     if (version := version_of(connection)) == 0:
-        # These first, both stay with the file: the version then says that all is done.
+        # Both are saved in the file. The version, which comes last, says that all is complete.
         connection.execute("PRAGMA auto_vacuum = FULL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
@@ -222,29 +222,29 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def make_private(path: Path) -> None:
-    """Begins the file with its mode; SQLite gives its companions the same."""
+    """Create the file, readable for its user only; SQLite's other files get the same mode."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     if os.name == "posix" and path.stat().st_mode & 0o077:
         path.chmod(0o600)
 
 
 def primary(error: sqlite3.Error) -> int:
-    """SQLite's result code without its details."""
+    """SQLite's primary result code."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def in_range(entry_id: int) -> bool:
-    """Whether SQLite can hold such a number at all."""
+    """Whether SQLite can hold such an id."""
     return 0 < entry_id <= MAX_ID
 
 
 def dump(value: object) -> str:
-    """JSON; in ASCII, since SQLite takes neither a NUL nor half a surrogate pair."""
+    """JSON in ASCII, since SQLite accepts neither NUL nor a lone surrogate."""
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def plain(text: str) -> str:
-    """A text that SQLite can hold and search through."""
+    """Text that SQLite can hold and search."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 

@@ -1,0 +1,1 @@
+"""Lanes: an engine on a device at a precision, with its worker, memory and tokenizer."""

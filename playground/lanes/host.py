@@ -1,6 +1,6 @@
-"""A lane made ready: its model prepared, its worker started, loaded and warm.
+"""Getting lanes ready: prepare the model, start the worker, load and warm up.
 
-The stage a host is in is what its column shows before there is an answer.
+A host's stage is what its column shows before there is an answer.
 """
 
 from __future__ import annotations
@@ -11,27 +11,24 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from playground import devices, models
 from playground.errors import BadInput, PlaygroundError, PreparationError, Unavailable, WorkerError
-from playground.lanes import lane as lanes
 from playground.lanes import memory
-from playground.lanes.lane import Lane
+from playground.lanes.lane import Lane, status
+from playground.lanes.loaded import CAPACITIES, LoadedLane, capacity_for
 from playground.lanes.tokenizers import tokenizer_of
-from playground.models import Stage
+from playground.models import Stage, WeightsInfo
 from playground.paths import home
 from playground.prompt import Tokenizer
 from playground.workers import npu_environment
 from playground.workers.process import Worker
 
-# Unrelated to any prompt: the warm-up is to bring code and weights into memory, no more.
+# Unrelated to any prompt: the warm-up only brings code and weights into memory.
 WARM_UP_TEXT = "Seven grey herons stood in the shallow river."
-# Tokens of prompt and answer that an engine with static shapes makes room for while it loads: each
-# is compiled anew, so there are few. The middle one unless a prompt asks for more.
-CAPACITIES = (256, 1024, 4096)
-TokensNeeded = Callable[[Tokenizer], int]  # what a run needs, when its tokenizer is known
-NO_TEMPLATE = "A base model without a chat template: it goes on with the prompt as plain text."
+TokensNeeded = Callable[[Tokenizer], int]  # tokens of prompt and answer that a run needs
+NO_TEMPLATE = "A base model without a chat template: it continues the prompt as plain text."
 IDLE = Stage("idle", None, "")
 READY = Stage("ready", None, "")
 DEFERRED = Stage("wait", None, "its turn: memory is too small for all lanes at once")
@@ -40,30 +37,30 @@ log = logging.getLogger(__name__)
 
 
 class Host:
-    """One lane and its worker. `make_ready` may be called from any thread, as often as wanted."""
+    """One lane and its worker. Any thread may call `make_ready` at any time."""
 
     def __init__(self, lane: Lane, devices: threading.Lock, forced: Callable[[], bool]) -> None:
         self.lane = lane
         self._stage = IDLE
         self.error: PlaygroundError | None = None
-        self.loaded: dict[str, Any] = {}  # what the worker told after loading
-        self.weights: dict[str, Any] = {"recipe": None, "bytes": None, "read_bytes": None}
+        self.loaded: LoadedLane = {}
+        self.weights: WeightsInfo = {"recipe": None, "bytes": None, "read_bytes": None}
         self.worker = worker_of(lane)
         self._devices = devices  # held while an engine works, so that no load disturbs a run
-        self._forced = forced  # to load whatever memory is free
+        self._forced = forced  # whether to load however little memory is free
         self._model: str | None = None
         self._tokenizer: Tokenizer | None = None
-        self._start = 0  # the worker's start in which the model was loaded
+        self._start = 0  # the count of the worker's starts when the model was loaded
         self._busy = threading.Lock()
         self._cancel = threading.Event()
         self._leaving = False  # to be unloaded as soon as no run needs it
-        self._wanted: str | None = None  # the model that was chosen last
+        self._chosen: str | None = None  # the model that was chosen last
         self._closed = False
         self._runs = 0  # that need it now
         self._counting = threading.Lock()
 
-    def is_ready(self, model: str, room: TokensNeeded | None = None) -> bool:
-        """Whether it can answer at once; `room`: for as many tokens."""
+    def is_ready(self, model: str, tokens_needed: TokensNeeded | None = None) -> bool:
+        """Whether it can answer at once, and with so many tokens."""
         same_process = self.worker.alive and self._start == self.worker.starts
         if not (same_process and self._model == model and self.loaded):
             return False
@@ -71,25 +68,25 @@ class Host:
             tokenizer = tokenizer_of(self.lane, model)
         except PreparationError:
             return False
-        if tokenizer is not self._tokenizer:  # what lies at the model's path has changed
+        if tokenizer is not self._tokenizer:  # the model's files have changed
             return False
         capacity = self.loaded.get("capacity")
-        if capacity is None or room is None:
+        if capacity is None or tokens_needed is None:
             return True
-        return bool(capacity >= capacity_for(room(tokenizer), tokenizer.context))
+        return capacity >= capacity_for(tokens_needed(tokenizer), tokenizer.context)
 
     def can_join(self, model: str) -> bool:
-        """Whether a run now would wait for a load at most, not for a model to be made."""
+        """Whether a run would at most wait for a load, not for the model to be prepared."""
         if self.is_ready(model):
             return True
-        hopeless = isinstance(self.error, PreparationError | Unavailable)
-        if isinstance(self.error, memory.NotEnoughMemory):  # there may be by now
-            hopeless = False
-        return not hopeless and lanes.status(self.lane, model).status != "needs-model"
+        permanent = isinstance(self.error, PreparationError | Unavailable)
+        if isinstance(self.error, memory.NotEnoughMemory):  # there may be enough by now
+            permanent = False
+        return not permanent and status(self.lane, model).status != "needs-model"
 
     @property
     def stage(self) -> Stage:
-        """What its column shows; a worker that died in silence is not ready."""
+        """What its column shows; a worker that died unnoticed is not ready."""
         if self._stage is READY and not self.worker.alive:
             return IDLE
         return self._stage
@@ -99,26 +96,26 @@ class Host:
         self._stage = stage
 
     def make_ready(
-        self, model: str, room: TokensNeeded | None = None, *, in_background: bool = False
+        self, model: str, tokens_needed: TokensNeeded | None = None, *, in_background: bool = False
     ) -> None:
-        """Prepare, load and warm up whatever is not yet so, with room for as many tokens.
+        """Prepare, load and warm up as far as necessary, for so many tokens.
 
-        Raises Unavailable or PreparationError when this machine cannot have the lane (or, as
-        NotEnoughMemory, not now), WorkerError when its engine fails; the stage then says so until
-        the next try.
+        Raises Unavailable or PreparationError when this machine cannot run the lane (or, as
+        NotEnoughMemory, not now) and WorkerError when its engine fails; the stage shows the error
+        until the next attempt.
         """
         with self._busy:
             self._cancel.clear()
-            overtaken = in_background and (self._leaving or model != self._wanted)
-            if overtaken or self.is_ready(model, room):
+            overtaken = in_background and (self._leaving or model != self._chosen)
+            if overtaken or self.is_ready(model, tokens_needed):
                 return
             if self._closed:
                 raise models.Cancelled
             self.error = None
             try:
-                self._load(model, room)
+                self._load(model, tokens_needed)
                 self.stage = READY
-            except (models.Cancelled, BadInput):  # called off; a prompt that is too long
+            except (models.Cancelled, BadInput):  # BadInput: the prompt is too long
                 self.stage = IDLE
                 raise
             except PlaygroundError as error:
@@ -134,20 +131,20 @@ class Host:
                 raise self.error from error
 
     def load_in_background(self, model: str) -> None:
-        """Make it ready in the background."""
-        self._leaving, self._wanted = False, model
+        """Make it ready in a thread; errors are shown by its stage."""
+        self._leaving, self._chosen = False, model
         if not self.is_ready(model):
             threading.Thread(target=self._in_background, args=(model,), daemon=True).start()
 
     def release(self) -> None:
-        """Cancel its preparation and unload it in the background, once no run needs it."""
+        """Cancel its preparation and unload it in a thread, once no run needs it."""
         self._leaving = True
         if self._runs == 0 and (self.worker.alive or self._busy.locked()):
             self._cancel.set()
             threading.Thread(target=self._unload, daemon=True).start()
 
     def join_run(self) -> None:
-        """A run needs it from now on: it is not unloaded until `leave_run`."""
+        """Keep it loaded for a run until `leave_run`."""
         with self._counting:
             self._runs += 1
 
@@ -158,30 +155,30 @@ class Host:
             self.release()
 
     def unload_if_idle(self) -> float:
-        """End the worker now where no run needs it and it is not loading; the MB that it had."""
+        """End the worker if no run needs it and it is not loading; returns the MB that it used."""
         if not self._busy.acquire(blocking=False):
             return 0.0
         try:
-            had = self.worker.rss_mb()
-            if self._runs or had is None:  # a run that comes now waits for us, and loads it anew
+            used = self.worker.rss_mb()
+            if self._runs or used is None:  # a run that starts now waits and then loads it again
                 return 0.0
             self._forget()
-            return had
+            return used
         finally:
             self._busy.release()
 
     def defer(self, why: PlaygroundError) -> None:
-        """It will be loaded when its turn has come and the others are out of memory's way."""
+        """Show that it will be loaded in its turn, when the other lanes are unloaded."""
         log.info("%s waits for its turn: %s", self.lane.name, why.message)
         self.error, self.stage = None, DEFERRED
 
     def undefer(self) -> None:
-        """Its turn is over, or will not come."""
+        """Undo `defer` when its turn is over or will not come."""
         if self._stage is DEFERRED:
             self.stage = IDLE
 
     def unload(self) -> None:
-        """End the worker, whose run is over, unless another run needs it too."""
+        """End the worker after its run, unless another run needs it too."""
         with self._busy:
             if self._runs <= 1:
                 self._forget()
@@ -204,11 +201,11 @@ class Host:
         self.worker.close()
         self.loaded, self._model, self.stage, self.error = {}, None, IDLE, None
 
-    def _load(self, model: str, room: TokensNeeded | None) -> None:
+    def _load(self, model: str, tokens_needed: TokensNeeded | None) -> None:
         lane = self.lane
-        found = lanes.status(lane, model)
-        if found.status in ("not-installed", "unavailable"):
-            raise Unavailable(found.reason, found.fix)
+        lane_status = status(lane, model)
+        if lane_status.status in ("not-installed", "unavailable"):
+            raise Unavailable(lane_status.reason, lane_status.fix)
         folder, weights = "", self.weights
         if lane.needs_model:
             what = (model, lane.format, lane.precision)
@@ -216,7 +213,7 @@ class Host:
             weights = models.weights(*what) or weights
         tokenizer = tokenizer_of(lane, model)
         capacity = tokenizer.context
-        tokens = min(room(tokenizer) if room else CAPACITIES[1], capacity)
+        tokens = min(tokens_needed(tokenizer) if tokens_needed else CAPACITIES[1], capacity)
         if lane.support.fixed_capacity:
             capacity = tokens = capacity_for(tokens, capacity)
         self.stage = Stage("wait", None, "the engines to be free")
@@ -225,7 +222,7 @@ class Host:
                 raise models.Cancelled
             self.stage = Stage("load", None, lane.engine.title)
             if self._model is not None:
-                self.worker.close()  # a fresh process returns all memory of what it held
+                self.worker.close()  # only a new process frees all memory of the old model
             self.loaded = {}
             if lane.needs_model and not self._forced():
                 memory.check(lane, models.title(model), weights, Path(folder), tokens)
@@ -241,7 +238,7 @@ class Host:
             ):
                 if event["event"] != "loaded":
                     raise WorkerError("Loading was stopped.", "Run it again.")
-                self.loaded = {k: v for k, v in event.items() if k not in ("id", "event")}
+                self.loaded = cast(LoadedLane, event)
             self.weights = self.loaded.get("weights") or weights
             if not tokenizer.has_template and lane.needs_model:
                 self.loaded["notes"] = [*self.loaded.get("notes", ()), NO_TEMPLATE]
@@ -253,11 +250,11 @@ class Host:
 
 
 class Hosts:
-    """All lanes of this program that were ever wanted, by lane."""
+    """The hosts of all lanes that this program has used."""
 
     def __init__(self) -> None:
         self.devices = threading.Lock()
-        self.force = False  # load also what memory seems too small for
+        self.force = False  # load even where memory seems too small
         self._hosts: dict[Lane, Host] = {}
         self._lock = threading.Lock()
 
@@ -272,7 +269,7 @@ class Hosts:
             return list(self._hosts.values())
 
     def pids(self) -> dict[str, int]:
-        """The workers that run, by lane name: for the gauges."""
+        """The process ids of the running workers by lane name, for the gauges."""
         pids = {host.lane.name: host.worker.pid for host in self.all() if host.worker.alive}
         return {name: pid for name, pid in pids.items() if pid is not None}
 
@@ -285,8 +282,7 @@ class Hosts:
             self[lane].load_in_background(model)
 
     def unload_idle(self) -> float:
-        """End the workers that no run needs, and whose memory the next run takes again; the MB of
-        resident memory that came back."""
+        """End the workers that no run needs; returns the MB of resident memory that they used."""
         return sum(host.unload_if_idle() for host in self.all())
 
     def close(self) -> None:
@@ -295,18 +291,12 @@ class Hosts:
 
 
 def worker_of(lane: Lane) -> Worker:
-    """Its worker, not yet started, on the Python that has its library."""
+    """The lane's worker, not yet started, with the Python that has its library."""
     python = npu_environment.python() if lane.engine.own_environment else sys.executable
     cache = {"AIPC_CACHE": str(home() / "cache")}
     return Worker(lane.engine.target, log_file(lane), python=str(python), environment=cache)
 
 
-def capacity_for(tokens: int, context: int) -> int:
-    """The smallest of ROOMS that holds so many tokens, or else the largest; never more than the
-    model's context."""
-    return min(next((room for room in CAPACITIES if room >= tokens), CAPACITIES[-1]), context)
-
-
 def log_file(lane: Lane) -> Path:
-    """Where the worker of a lane writes its stderr."""
+    """The file to which the lane's worker writes its stderr."""
     return home() / "logs" / f"worker-{lane.name.replace(':', '-')}.log"

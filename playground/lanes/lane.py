@@ -1,18 +1,18 @@
-"""Lanes: which there are, and which this machine can run (ready, or why not and what to do)."""
+"""Lanes: which there are, which this machine can run, and what is missing for the others."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from backends import ENGINES, DeviceSupport, Engine
 from playground import devices, models
 from playground.errors import BadInput
 from playground.workers import npu_environment
 
-NUMBERED = ("GPU", "DML", "CUDA", "XPU")  # kinds of which a machine may have several
+NUMBERED = ("GPU", "DML", "CUDA", "XPU")  # kinds of devices with a number
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Lane:
 
     @property
     def kind(self) -> str:
-        """The kind of its device: GPU of GPU.1."""
+        """The kind of its device, such as GPU for GPU.1."""
         return self.device.partition(".")[0]
 
     @property
     def runs_on_cpu(self) -> bool:
-        """Whether the CPU does the work, as NPU-on-CPU says of itself."""
+        """Whether the CPU does the work; in NPU-on-CPU it runs the NPU's pipeline."""
         return self.kind in ("CPU", "NPU-on-CPU")
 
     @property
@@ -47,7 +47,7 @@ class Lane:
 
     @property
     def format(self) -> str:
-        """Of the model folder it reads."""
+        """The format of the model folder that it reads."""
         return self.support.format
 
     @property
@@ -57,7 +57,8 @@ class Lane:
 
 @dataclass(frozen=True)
 class LaneStatus:
-    """ready | needs-model | not-installed | unavailable; why, and what to do about it."""
+    """Whether this machine can run a lane. status: ready | needs-model | not-installed |
+    unavailable; reason and fix: a sentence each where it is not ready."""
 
     status: str
     reason: str = ""
@@ -66,107 +67,105 @@ class LaneStatus:
 
 
 def parse(name: str) -> Lane:
-    """`fake`, `onnx-genai:CPU` and `onnx-genai:CPU:int8` all name a lane, whether or not this
-    machine has its device. GPU is GPU.0, as OpenVINO counts, and DML.0 is DML, the first adapter.
+    """The lane of a name such as `fake`, `onnx-genai:CPU` or `onnx-genai:CPU:int8`, whether or not
+    this machine has its device. GPU means GPU.0, as in OpenVINO; DML.0 means DML.
 
-    Raises BadInput for a lane that no machine could have.
+    Raises BadInput for a lane that does not exist on any machine.
     """
     backend, *rest = name.strip().split(":")
     engine = ENGINES.get(backend)
     if engine is not None and len(rest) <= 2:
         device = canonical(rest[0] if rest else next(iter(engine.devices)))
-        reads = engine.devices.get(device.partition(".")[0])
-        if reads and is_device(device):
-            lane = Lane(backend, device, rest[1] if len(rest) == 2 else reads.precisions[0])
-            if lane.precision in reads.precisions or (
-                backend == "fake" and is_pace(lane.precision)
-            ):
+        support = engine.devices.get(device.partition(".")[0])
+        if support and is_device(device):
+            lane = Lane(backend, device, rest[1] if len(rest) == 2 else support.precisions[0])
+            is_fake_speed = backend == "fake" and is_pace(lane.precision)
+            if lane.precision in support.precisions or is_fake_speed:
                 return lane
-    known = ", ".join(
+    choices = ", ".join(
         f"{backend}:{kind}:{precision}"
         for backend, engine in ENGINES.items()
-        for kind, reads in engine.devices.items()
-        for precision in reads.precisions
+        for kind, support in engine.devices.items()
+        for precision in support.precisions
     )
-    raise BadInput(f"There is no lane “{name}”.", f"Choose from: {known}.")
+    raise BadInput(f"There is no lane “{name}”.", f"Choose from: {choices}.")
 
 
 def parse_all(names: list[str]) -> list[Lane]:
-    """The lanes named, each once, in the order given."""
+    """The lanes of the names, without duplicates, in this order. Raises BadInput."""
     if not names:
         raise BadInput("No lane is chosen.", "Choose at least one lane.")
     return list(dict.fromkeys(parse(name) for name in names))
 
 
 def canonical(device: str) -> str:
-    """One name for the first device of its kind."""
+    """The device's usual name, where the first of its kind has two (GPU and GPU.0)."""
     if device == "GPU":
         return "GPU.0"
     return device.removesuffix(".0") if device.startswith(("DML", "CUDA", "XPU")) else device
 
 
 def is_device(device: str) -> bool:
-    """Whether its number, where it has one, is one that a device may have."""
+    """Whether a device may have this name: GPU.1, but not CPU.1 or GPU.x."""
     kind, dot, number = device.partition(".")
     return not dot or (kind in NUMBERED and re.fullmatch(r"0|[1-9]\d?", number) is not None)
 
 
 def is_pace(precision: str) -> bool:
-    """Whether a fake lane can run at it: "30tps"."""
+    """Whether it is a speed of the fake lane, such as "30tps"."""
     digits = precision.removesuffix("tps")
     return precision.endswith("tps") and digits.isdecimal() and 0 < int(digits) <= 100_000
 
 
 def every_lane() -> list[Lane]:
-    """Every lane of the registry, on each device that this machine has of a kind, or on a first
-    one that it lacks. Waits for the devices to be known."""
-    found = devices.discover()
+    """Every lane of every engine on each device of this machine; for a kind of device that it
+    lacks, the lanes of the first one. Waits for the discovery of devices."""
+    discovery = devices.discover()
     return [
         Lane(backend, device, precision)
         for backend, engine in ENGINES.items()
-        for kind, reads in engine.devices.items()
-        for device in devices_of(backend, kind, found) or [canonical(kind)]
-        for precision in reads.precisions
+        for kind, support in engine.devices.items()
+        for device in devices_of(backend, kind, discovery) or [canonical(kind)]
+        for precision in support.precisions
     ]
 
 
-def devices_of(backend: str, kind: str, found: devices.Discovery) -> list[str]:
-    """The devices of a kind that an engine has on this machine."""
+def devices_of(backend: str, kind: str, discovery: devices.Discovery) -> list[str]:
+    """The devices of a kind that an engine finds on this machine."""
     if kind in ("CPU", "NPU-on-CPU"):
         return [kind]
     if backend == "npu-library":
-        return [kind] if found.npu_library else []
-    listed = {"DML": found.dml, "CUDA": found.torch, "XPU": found.torch}.get(kind, found.openvino)
-    return [canonical(each.name) for each in listed if each.name.partition(".")[0] == kind]
+        return [kind] if discovery.npu_library else []
+    by_kind = {"DML": discovery.dml, "CUDA": discovery.torch, "XPU": discovery.torch}
+    candidates = by_kind.get(kind, discovery.openvino)
+    return [canonical(d.name) for d in candidates if d.name.partition(".")[0] == kind]
 
 
 def gauge_key(lane: Lane) -> str:
-    """What the gauges know its GPU by, as far as the engine tells; "" otherwise."""
-    if lane.kind not in NUMBERED:
+    """The LUID by which the gauges know the lane's GPU; "" where the engine does not tell it."""
+    discovery = devices.discovered() if lane.kind in NUMBERED else None
+    if discovery is None:
         return ""
-    found = devices.discovered()
-    if found is None:
-        return ""
-    listed = found.dml if lane.kind == "DML" else found.openvino
-    mine = (each for each in listed if canonical(each.name) == lane.device)
-    return next((each.luid for each in mine if each.luid), "")
+    candidates = discovery.dml if lane.kind == "DML" else discovery.openvino
+    luids = (d.luid for d in candidates if canonical(d.name) == lane.device and d.luid)
+    return next(luids, "")
 
 
 def default_lanes() -> list[Lane]:
-    """What a first start shows: of each installed engine its lane on the best device that this
-    machine has, or the fake one. Waits for the devices to be known."""
-    found, chosen = devices.discover(), []
+    """The lanes that a first start shows: each installed engine on its best device of this machine,
+    or else the fake lane. Waits for the discovery of devices."""
+    discovery, lanes = devices.discover(), []
     for backend, engine in ENGINES.items():
         if backend == "fake" or not installed(engine):
             continue
-        there = [each for kind in engine.best for each in devices_of(backend, kind, found)]
-        chosen += [parse(f"{backend}:{device}") for device in there[:1]]
-    return chosen or [parse("fake")]
+        present = [d for kind in engine.best for d in devices_of(backend, kind, discovery)]
+        lanes += [parse(f"{backend}:{device}") for device in present[:1]]
+    return lanes or [parse("fake")]
 
 
 def status(lane: Lane, model: str) -> LaneStatus:
-    """What this machine can do about a lane with a model; no SDK is imported here. Waits for the
-    devices to be known where the lane is not on the CPU."""
+    """Whether this machine can run a lane with a model, without importing an engine. Waits for the
+    discovery of devices where the lane is not on the CPU."""
     missing = missing_device(lane)
     if missing:  # before a missing package: installing it would not help
         return LaneStatus("unavailable", *missing)
@@ -181,29 +180,29 @@ def status(lane: Lane, model: str) -> LaneStatus:
         return LaneStatus("ready", model_path=folder)
     return LaneStatus(
         "needs-model",
-        f"{models.title(model)} is not yet made for it at {lane.precision}.",
-        f"Make it with: python -m playground prepare --lanes {lane.name} (a run does so too).",
+        f"{models.title(model)} is not prepared for it at {lane.precision} yet.",
+        f"Prepare it with: python -m playground prepare --lanes {lane.name} (a run does so too).",
         folder,
     )
 
 
 def missing_device(lane: Lane) -> tuple[str, str] | None:
-    """Why this machine cannot run the lane whatever is installed, and what to do."""
+    """Why the machine's devices cannot run the lane, and a fix; None where they can."""
     if lane.runs_on_cpu and lane.backend != "npu-library":
         return None
-    found = devices.discover()
+    discovery = devices.discover()
     if lane.backend == "npu-library" and lane.kind == "CPU":
-        if found.npu_library:
+        if discovery.npu_library:
             return (
-                "The library takes the NPU where there is one, as here.",
+                "The library always uses the NPU on a machine that has one, as this one does.",
                 "Use npu-library:NPU:fp16, or another engine on the CPU.",
             )
         return None
-    if lane.device in devices_of(lane.backend, lane.kind, found):
+    if lane.device in devices_of(lane.backend, lane.kind, discovery):
         return None
-    if lane.backend == "npu-library" and any(each.name == "NPU" for each in found.openvino):
-        if found.npu_library is None:
-            return None  # it is only not installed yet
+    if lane.backend == "npu-library" and any(d.name == "NPU" for d in discovery.openvino):
+        if discovery.npu_library is None:
+            return None  # only not installed yet
         return (
             "OpenVINO finds the NPU, but this library, which is older, does not.",
             "Use openvino-genai:NPU:int4.",
@@ -215,7 +214,7 @@ def not_installed(engine: Engine) -> LaneStatus:
     if engine.own_environment:
         return LaneStatus(
             "not-installed",
-            f"The {engine.title} needs an environment of its own, .venv-npu, not made yet.",
+            f"The {engine.title} needs an environment of its own, .venv-npu, which does not exist.",
             npu_environment.FIX,
         )
     return LaneStatus(
@@ -226,32 +225,44 @@ def not_installed(engine: Engine) -> LaneStatus:
 
 
 def installed(engine: Engine) -> bool:
-    """Whether its package can be found, without importing it."""
+    """Whether the engine's package is there, without importing it."""
     if engine.own_environment:
         return npu_environment.ready()
     try:
-        # Looking for "optimum.intel" imports "optimum", a namespace without code, and no more.
+        # This imports "optimum" for "optimum.intel", a namespace without code.
         return not engine.module or importlib.util.find_spec(engine.module) is not None
     except (ImportError, ValueError):
         return False
 
 
-def table(model: str) -> list[dict[str, Any]]:
-    """Every lane of this machine with its status: what `lanes --json` prints."""
-    rows = []
-    for lane in every_lane():
-        found = status(lane, model)
-        rows.append(
-            {
-                "lane": lane.name,
-                "backend": lane.backend,
-                "device": lane.device,
-                "precision": lane.precision,
-                "model": model if lane.needs_model else "none",
-                "status": found.status,
-                "reason": found.reason,
-                "fix": found.fix,
-                "model_path": found.model_path,
-            }
-        )
-    return rows
+class LaneRow(TypedDict):
+    """A lane in `lanes --json`."""
+
+    lane: str
+    backend: str
+    device: str
+    precision: str
+    model: str
+    status: str
+    reason: str
+    fix: str
+    model_path: str | None
+
+
+def table(model: str) -> list[LaneRow]:
+    """Every lane of this machine with its status."""
+    return [_row(lane, model, status(lane, model)) for lane in every_lane()]
+
+
+def _row(lane: Lane, model: str, lane_status: LaneStatus) -> LaneRow:
+    return {
+        "lane": lane.name,
+        "backend": lane.backend,
+        "device": lane.device,
+        "precision": lane.precision,
+        "model": model if lane.needs_model else "none",
+        "status": lane_status.status,
+        "reason": lane_status.reason,
+        "fix": lane_status.fix,
+        "model_path": lane_status.model_path,
+    }

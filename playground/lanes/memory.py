@@ -1,7 +1,8 @@
-"""What a lane will take of the machine's memory, and whether so much is free.
+"""How much of the machine's memory a lane needs, and whether that much is free.
 
-The figures in `Takes` are measured, with `python -m benchmarks.memory`, on models of 0.1 to 1.2
-billion parameters (openvino-genai 2026.4.1, onnxruntime-genai 0.18, torch 2.13, Linux).
+An estimate is base + weights × factor + what each token needs. The figures are measured with
+`python -m benchmarks.memory` on models of 0.1 to 0.4 billion parameters (openvino-genai 2026.4.1,
+onnxruntime-genai 0.18, torch 2.13, Linux).
 """
 
 from __future__ import annotations
@@ -10,170 +11,161 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psutil
 
 from playground import devices
 from playground.errors import Unavailable
 from playground.lanes.lane import Lane
+from playground.models import WeightsInfo
 
-# What is left to the system and other programs: this share of the memory, or so many MB.
+Config: TypeAlias = Mapping[str, Any]  # of config.json
+# What is left to the system and other programs: this share of the memory, but at least so many MB.
 RESERVE, MIN_RESERVE_MB = 0.05, 500.0
 FIX = (
     "Close other programs, unload idle workers (Machine tab), choose a smaller precision, or start "
     "with --force."
 )
-CARD_MB = 1500  # a built-in GPU has less of its own; more than that is a card
-CHUNK = 1024  # prompt tokens that a pipeline with static shapes reads at once, at most
+MIN_CARD_MB = 1500  # a graphics card has at least this much memory of its own, a built-in GPU less
+CHUNK = 1024  # prompt tokens that are read at once, at most
+_PARAMETER_BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5}
 
 
 class NotEnoughMemory(Unavailable):
-    """A lane that is not loaded since the machine would have to swap; later it may be."""
+    """A lane that is not loaded because the machine would have to swap; later it may fit."""
 
 
 @dataclass(frozen=True)
 class MemoryModel:
-    """What an engine keeps in memory; on the CPU unless told."""
+    """What an engine keeps in memory."""
 
-    base_mb: float  # Python, the libraries, and what they set up
-    weights: float  # copies of the weights (`Weights.kept`), in the engine's own layout
+    base_mb: float  # Python and the libraries
+    weights: float  # copies of the weights in the process's own memory
     kv_bytes: float  # for each number in the cache of keys and values
-    floats: float = 0  # for each prompt token and unit of the model's width, while it is read
     logits: float = 0  # copies of the logits of each prompt token, in 32-bit floats
-    mapped: bool = False  # beside them their file's pages: see Estimate
-    scores: float = 0  # bytes for each head, token of room and token of a chunk of the prompt
+    in_place: bool = False  # the weights are also read from their file's pages for every token
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """MB of resident memory that a worker has while it reads a prompt, when it has most."""
+    """MB of memory of a worker while it reads a prompt, when it needs the most.
 
-    resident_mb: float
-    # Pages of the weights' file count as resident once touched. Some engines touch them while
-    # loading and keep a copy in their own layout (in a run of OpenVINO's hardly one is referenced):
-    # the system drops them when it needs to, and nothing is swapped.
-    mapped_mb: float
+    Pages of other files, such as libraries, are not counted: they may count as resident, depending
+    on what else the machine does, but the system drops them when it needs memory.
+    """
+
+    private_mb: float  # the process's own memory
+    mapped_mb: float  # the weights' file, where the engine works on its pages
 
     @property
     def needed_mb(self) -> float:
-        return self.resident_mb - self.mapped_mb
+        return self.private_mb + self.mapped_mb
 
 
 _KV_U8 = 1.125  # a byte, and for each head a scale and a zero point
-_OPENVINO = {"int8": 0.0, "int4": 0.0, "fp16": 200.0}  # some fp16 becomes 32-bit floats meanwhile
-_ONNX = {"int4": 1.37, "int8": 1.2}  # with scales for every 32 weights, kept twice
-CPU = {
+_GENAI = MemoryModel(base_mb=130, weights=1, kv_bytes=_KV_U8)
+_OPTIMUM = MemoryModel(base_mb=470, weights=1, kv_bytes=_KV_U8, logits=2)
+_FP16_MB = 200.0  # OpenVINO computes some of the 16-bit weights as 32-bit floats
+_ONNX = MemoryModel(base_mb=45, weights=1.37, kv_bytes=4, logits=1)
+ON_CPU = {  # by engine and precision
     "openvino-genai": {
-        p: MemoryModel(195 + n, 1, _KV_U8, 28, 0, True) for p, n in _OPENVINO.items()
+        "int8": _GENAI,
+        "int4": _GENAI,
+        "fp16": replace(_GENAI, base_mb=_GENAI.base_mb + _FP16_MB),
     },
     "openvino-optimum": {
-        p: MemoryModel(635 + n, 1, _KV_U8, 50, 2, True) for p, n in _OPENVINO.items()
+        "int8": _OPTIMUM,
+        "int4": _OPTIMUM,
+        "fp16": replace(_OPTIMUM, base_mb=_OPTIMUM.base_mb + _FP16_MB),
     },
-    "onnx-genai": {p: MemoryModel(95, n, 4, 26, 1) for p, n in _ONNX.items()},
-    "pytorch": {"fp32": MemoryModel(485, 1, 4, 50)},
-    "npu-library": {"fp16": MemoryModel(600, 1.35, 2, 100, 1, True)},
+    "onnx-genai": {"int4": _ONNX, "int8": replace(_ONNX, weights=1.1)},
+    "pytorch": {"fp32": MemoryModel(base_mb=370, weights=0, kv_bytes=4, in_place=True)},
+    "npu-library": {"fp16": MemoryModel(base_mb=600, weights=1.35, kv_bytes=2, logits=1)},
 }
-# The NPU's pipeline on the CPU: weights unpacked, for the prompt and for the answer.
-NPU_ON_CPU = MemoryModel(195, 9, 5, 0, 0, True, scores=4)
+# The NPU's pipeline on the CPU unpacks the weights, for the prompt and for the answer.
+NPU_ON_CPU = MemoryModel(base_mb=90, weights=9, kv_bytes=5)
 
 
-def takes(lane: Lane) -> MemoryModel | None:
-    """What the lane's engine keeps there; None where nobody knows. A GPU or NPU that shares the
-    machine's memory holds the weights and the cache there, once, and what else it needs is not
-    known: the least that it takes. Of one with memory of its own, only the host's part counts."""
+def memory_model(lane: Lane) -> MemoryModel | None:
+    """What the lane's engine keeps in the machine's memory; None where it is not known.
+
+    A GPU or NPU that shares this memory holds weights and cache there once, and what else it needs
+    is not known, so this is a lower bound. For a device with memory of its own, only the host's
+    part counts.
+    """
     if lane.kind == "NPU-on-CPU":
         return NPU_ON_CPU
-    of_engine = CPU.get(lane.backend, {})
-    on_cpu = of_engine.get(lane.precision) or next(iter(of_engine.values()), None)
+    precisions = ON_CPU.get(lane.backend, {})
+    on_cpu = precisions.get(lane.precision) or next(iter(precisions.values()), None)
     if lane.kind == "CPU" or on_cpu is None:
         return on_cpu
-    once = MemoryModel(on_cpu.base_mb, weights=1, kv_bytes=2)
-    if lane.kind in ("CUDA", "XPU"):  # all weights are read to the host first
-        return replace(once, kv_bytes=0)
-    return once if shares_memory(lane) else MemoryModel(on_cpu.base_mb, weights=0, kv_bytes=0)
+    if lane.kind in ("CUDA", "XPU"):  # all weights are read into the host's memory first
+        return MemoryModel(on_cpu.base_mb, weights=1, kv_bytes=0)
+    shared = 1 if shares_memory(lane) else 0
+    return MemoryModel(on_cpu.base_mb, weights=shared, kv_bytes=2 * shared)
 
 
 def shares_memory(lane: Lane) -> bool:
-    """Whether its device has no memory of its own to speak of: by what is told of it (DirectML), or
-    else by its name, in which OpenVINO says "(dGPU)"."""
-    found = devices.discover()
-    there = {each.name: each for each in (*found.openvino, *found.dml)}
-    device = there.get(lane.device if lane.device != "DML" else "DML.0")
+    """Whether the lane's device uses the machine's memory: by its own memory where that is known
+    (DirectML), or else by its name, which in OpenVINO ends with "(dGPU)" for a card."""
+    discovery = devices.discover()
+    by_name = {device.name: device for device in (*discovery.openvino, *discovery.dml)}
+    device = by_name.get(lane.device if lane.device != "DML" else "DML.0")
     if device is not None and device.own_memory_mb is not None:
-        return device.own_memory_mb < CARD_MB
+        return device.own_memory_mb < MIN_CARD_MB
     name = device.full_name if device else ""
     return "(dGPU)" not in name and "NVIDIA" not in name
 
 
 def on_a_card(lane: Lane) -> bool:
-    """Whether its device has memory and a power supply of its own."""
+    """Whether the lane's device has memory and a power supply of its own."""
     if lane.runs_on_cpu or lane.kind == "NPU":
         return False
     return lane.kind in ("CUDA", "XPU") or not shares_memory(lane)
 
 
-@dataclass(frozen=True)
-class Weights:
-    """MB of a lane's weights."""
+def weights_mb(lane: Lane, weights: WeightsInfo) -> float | None:
+    """MB of the weights at the lane's precision; None where it is not known.
 
-    kept: float  # at the lane's precision
-    file: float  # as they lie in the folder, without what is hardly touched
-
-
-_BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5}  # of a parameter
-
-
-def weights_of(lane: Lane, told: Mapping[str, Any]) -> Weights | None:
-    """Of what `models.weights` tells; None where it is not known. A table that is only looked up in
-    stays in the file, but engines that read Hugging Face's format, or compile for the NPU, take it
-    along; the former make their own precision of all."""
-    whole, read = told.get("bytes"), told.get("read_bytes")
-    if not whole or not read:
+    A table that is only looked up stays in its file, except in engines that convert Hugging Face
+    folders while loading or compile for the NPU.
+    """
+    size, read = weights["bytes"], weights["read_bytes"]
+    if not size or not read:
         return None
     if lane.format != "hf":
-        known = whole if lane.support.fixed_capacity else read
-        return Weights(known / 1e6, known / 1e6)
-    stored = _BYTES.get(str(told.get("recipe")).partition(" ")[0].rstrip(","))
-    return Weights(whole / stored * _BYTES[lane.precision] / 1e6, whole / 1e6) if stored else None
+        return (size if lane.support.fixed_capacity else read) / 1e6
+    stored = _PARAMETER_BYTES.get(str(weights["recipe"]).partition(" ")[0].rstrip(","))
+    return size / stored * _PARAMETER_BYTES[lane.precision] / 1e6 if stored else None
 
 
 def estimate(
-    lane: Lane,
-    weights: Mapping[str, Any],
-    config: Mapping[str, Any],
-    tokens: int,
-    prompt: int | None = None,
+    lane: Lane, weights: WeightsInfo, config: Config, tokens: int, prompt: int | None = None
 ) -> Estimate | None:
-    """What its worker will have, loaded, with `tokens` of prompt and answer; None if unknown.
+    """The memory of the lane's worker with `tokens` of prompt and answer; None if unknown.
 
-    weights: as of `models.weights`; config: as of `shape_of`; prompt: how many of the tokens are
-    read at once, all of them unless told.
+    config: as `shape_of` returns it; prompt: how many of the tokens are the prompt, default: all.
     """
-    known, sizes = takes(lane), weights_of(lane, weights)
-    if known is None or sizes is None:
+    model, size = memory_model(lane), weights_mb(lane, weights)
+    if model is None or size is None:
         return None
-    prompt = tokens if prompt is None else min(prompt, tokens)
-    width, heads = _first(config, "hidden_size", "n_embd"), _heads(config)
-    numbers = 2 * _first(config, "num_hidden_layers", "n_layer") * _kv_width(config)
-    for_prompt = 4 * prompt * known.floats * width
-    for_prompt += 4 * prompt * known.logits * _first(config, "vocab_size")
-    for_prompt += known.scores * heads * tokens * min(prompt, CHUNK)
-    cache = tokens * numbers * known.kv_bytes
-    mapped = sizes.file if known.mapped else 0.0
-    fixed = known.base_mb + known.weights * sizes.kept + mapped
-    return Estimate(fixed + (cache + for_prompt) / 1e6, mapped)
+    read_at_once = min(tokens if prompt is None else prompt, tokens, CHUNK)
+    kv_numbers = 2 * _number(config, "num_hidden_layers", "n_layer") * _kv_width(config)
+    cache = tokens * kv_numbers * model.kv_bytes
+    logits = 4 * read_at_once * _number(config, "vocab_size") * model.logits
+    private = model.base_mb + size * model.weights + (cache + logits) / 1e6
+    return Estimate(private, size if model.in_place else 0.0)
 
 
-def shape_of(folder: Path) -> dict[str, Any]:
-    """A model folder's own description of its shape, under the names of Hugging Face's config.json;
-    empty where it has none."""
+def shape_of(folder: Path) -> Config:
+    """A model's shape, under the names of Hugging Face's config.json; empty where it is unknown."""
     for name in ("config.json", "genai_config.json"):
         try:
-            told = json.loads((folder / name).read_text(encoding="utf-8"))
+            config = json.loads((folder / name).read_text(encoding="utf-8"))
             if name == "config.json":
-                return {**told, **(told.get("text_config") or {})}
-            model = told["model"]
+                return {**config, **(config.get("text_config") or {})}
+            model = config["model"]
             return {**model, **model["decoder"], "head_dim": model["decoder"].get("head_size")}
         except (OSError, ValueError, LookupError, TypeError):
             continue
@@ -181,39 +173,38 @@ def shape_of(folder: Path) -> dict[str, Any]:
 
 
 def free_mb() -> tuple[float, float]:
-    """What programs can have without swapping, and how much of it is kept for the system."""
+    """The MB that programs can have without swapping, and how many of these are kept free."""
     memory = psutil.virtual_memory()
     return memory.available / 1e6, max(RESERVE * memory.total / 1e6, MIN_RESERVE_MB)
 
 
-def check(lane: Lane, title: str, weights: Mapping[str, Any], folder: Path, tokens: int) -> None:
-    """Raises NotEnoughMemory, with the figures, where loading would make the machine swap; where
-    they are not known, nothing is said. Most of many tokens is taken for the answer."""
-    known = estimate(lane, weights, shape_of(folder), tokens, prompt=CHUNK)
+def check(lane: Lane, title: str, weights: WeightsInfo, folder: Path, tokens: int) -> None:
+    """Raise NotEnoughMemory, with the figures, where loading would make the machine swap.
+
+    Nothing is raised where the figures are not known.
+    """
+    need = estimate(lane, weights, shape_of(folder), tokens)
     free, kept = free_mb()
-    if known is not None and known.needed_mb > free - kept:
+    if need is not None and need.needed_mb > free - kept:
         raise NotEnoughMemory(
-            f"{title} at {lane.precision} needs about {_gb(known.needed_mb)} of memory on this "
+            f"{title} at {lane.precision} needs about {_gb(need.needed_mb)} of memory on this "
             f"lane; {_gb(free)} are free, of which {_gb(kept)} stay with the system.",
             FIX,
         )
 
 
-def _first(config: Mapping[str, Any], *names: str) -> int:
-    """The first of the names that has a number; 0 where none has, which leaves a part out."""
-    found = (config.get(name) for name in names)
-    return next((each for each in found if isinstance(each, int)), 0)
+def _number(config: Config, *names: str) -> int:
+    """The first of the fields that is a number; 0 where none is, which leaves a part out."""
+    values = (config.get(name) for name in names)
+    return next((value for value in values if isinstance(value, int)), 0)
 
 
-def _heads(config: Mapping[str, Any]) -> int:
-    return _first(config, "num_attention_heads", "n_head")
-
-
-def _kv_width(config: Mapping[str, Any]) -> int:
-    """Numbers that a layer keeps for a token as its key, and as many as its value."""
-    width = _first(config, "hidden_size", "n_embd")
-    of_head = _first(config, "head_dim") or width // max(_heads(config), 1)
-    return of_head * _first(config, "num_key_value_heads", "num_attention_heads", "n_head")
+def _kv_width(config: Config) -> int:
+    """How many numbers a layer caches for a token's key, and as many for its value."""
+    heads = _number(config, "num_attention_heads", "n_head")
+    width = _number(config, "hidden_size", "n_embd") // max(heads, 1)
+    head_width = _number(config, "head_dim") or width
+    return head_width * _number(config, "num_key_value_heads", "num_attention_heads", "n_head")
 
 
 def _gb(mb: float) -> str:

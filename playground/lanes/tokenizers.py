@@ -1,4 +1,4 @@
-"""One tokenizer a model for all lanes, made anew when the model's files are others."""
+"""One tokenizer per model, shared by all lanes and read again when the model's files change."""
 
 from __future__ import annotations
 
@@ -14,53 +14,54 @@ from playground.prompt import ByteTokenizer, ChatTokenizer, Tokenizer
 
 @dataclass(frozen=True)
 class _CachedTokenizer:
-    """A tokenizer and what tells whether it still fits."""
+    """A tokenizer, and what must be unchanged for it to be current."""
 
-    mark: str  # of what the model is made from
-    files: list[tuple[Path, int]]  # and when each was written
+    fingerprint: str  # of the files that the model is built from
+    files: list[tuple[Path, int]]  # of the tokenizer, with the time of their last change
     tokenizer: ChatTokenizer
 
 
 _bytes = ByteTokenizer()
-_kept: dict[str, _CachedTokenizer] = {}  # by model
-_making = threading.Lock()
+_cache: dict[str, _CachedTokenizer] = {}  # by model
+_lock = threading.Lock()
 
 
 def tokenizer_of(lane: Lane, model: str) -> Tokenizer:
-    """The tokenizer whose ids the lane takes. The same one as before unless what lies at the
-    model's path has changed; when it was removed, too, for the lanes that have it loaded.
+    """The tokenizer of the lane's model. The same object as before unless the model's files have
+    changed; a removed model keeps its tokenizer for the lanes that have it loaded.
 
-    Raises PreparationError where the model has no tokenizer yet, BadInput where nobody knows it.
+    Raises PreparationError where the model has no tokenizer yet, BadInput for an unknown model.
     """
     if not lane.needs_model:
         return _bytes
-    with _making:
-        kept = _kept.get(model)
+    with _lock:
+        cached = _cache.get(model)
         try:
-            mark, folder = models.mark(model), models.tokenizer_folder(model)
+            fingerprint, folder = models.fingerprint(model), models.tokenizer_folder(model)
         except BadInput:
-            if kept is None:
+            if cached is None:
                 raise
-            return kept.tokenizer
+            return cached.tokenizer
         if folder is None:
-            if kept is None or kept.mark != mark:
+            if cached is None or cached.fingerprint != fingerprint:
                 text = f"{models.title(model)} has no tokenizer yet."
                 raise PreparationError(text, "Run it again.")
-            return kept.tokenizer
+            return cached.tokenizer
         files = _files(folder)
-        if kept is None or (kept.mark, kept.files) != (mark, files):
-            kept = _kept[model] = _CachedTokenizer(mark, files, ChatTokenizer(folder))
-        return kept.tokenizer
+        if cached is None or (cached.fingerprint, cached.files) != (fingerprint, files):
+            cached = _CachedTokenizer(fingerprint, files, ChatTokenizer(folder))
+            _cache[model] = cached
+        return cached.tokenizer
 
 
 def _files(folder: Path) -> list[tuple[Path, int]]:
-    """What a chat tokenizer is made of; an index of weights may come later."""
-    found = sorted([*folder.glob("*.json"), *folder.glob("*.jinja")])
-    return [(path, _written(path)) for path in found if "safetensors" not in path.name]
+    """The files that a chat tokenizer reads; an index of weights may be added later."""
+    files = sorted([*folder.glob("*.json"), *folder.glob("*.jinja")])
+    return [(path, _changed_at(path)) for path in files if "safetensors" not in path.name]
 
 
-def _written(path: Path) -> int:
+def _changed_at(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
-    except OSError:  # removed this moment: whoever reads it next says so
+    except OSError:  # just deleted: reading it will fail with a sentence
         return 0

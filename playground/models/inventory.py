@@ -1,4 +1,4 @@
-"""Which models are there, how big they are, and removing them."""
+"""The models on this machine: which there are, their sizes, and removing them."""
 
 from __future__ import annotations
 
@@ -15,82 +15,76 @@ from playground.models import catalogue, folders
 from playground.models.catalogue import PRESETS, TOKENIZER
 from playground.models.folders import Manifest
 from playground.models.hub import uncache
-from playground.models.making import source_fingerprint
 from playground.paths import home
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that is there of a model."""
+    """One folder of a model: its files in one format and precision."""
 
     format: str
     precision: str
     recipe: str  # "int4 sym, group 128, as published in …"
     bytes: int
     folder: Path
-    elsewhere: bool  # in the hub's cache or the user's own folder: not counted as ours
+    elsewhere: bool  # in the hub's cache or the user's own folder: not counted in the model's size
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model that something is there of, or a preset."""
+    """A preset, or another model that has files on this machine."""
 
     model: str  # what `remove`, `prepare` and requests take
     title: str
     parts: tuple[Part, ...]
-    bytes: int  # ours on disk, also what an interrupted preparation left
+    bytes: int  # in the data folder, with what an interrupted preparation left
 
 
 def inventory() -> list[StoredModel]:
-    """The presets, then whatever else was prepared. Cheap: it reads manifests and asks for sizes;
-    a folder whose manifest cannot be read is counted in the bytes alone."""
-    found = {folder.name: _item(folder) for folder in _model_folders()}
-    presets = [found.pop(name, StoredModel(name, name, (), 0)) for name in PRESETS]
-    others = [item for item in found.values() if item.parts or item.bytes]
+    """The presets, then all other models. It reads only manifests and file sizes; a folder without
+    a readable manifest counts in the bytes but is no part."""
+    stored = {folder.name: _stored(folder) for folder in _model_folders()}
+    presets = [stored.pop(name, StoredModel(name, name, (), 0)) for name in PRESETS]
+    others = [item for item in stored.values() if item.parts or item.bytes]
     return presets + sorted(others, key=lambda item: (item.title.lower(), item.model))
 
 
 def item_of(model: str) -> StoredModel:
-    """What is there of one model; raises BadInput where nobody knows it."""
+    """One model of the inventory. Raises BadInput for an unknown one."""
     return _find(model)[1]
 
 
 def remove(model: str, *, cache: bool = False) -> int:
-    """Remove all that was made of a model; the bytes freed. The user's own folders stay.
+    """Delete everything built from a model and return the bytes freed. The user's own folders stay.
 
-    cache: also its revisions in the Hugging Face cache, which other programs share. Raises
-    BadInput for a model that nobody knows, and PreparationError while it is being made or where
-    a program holds its files open, which Windows does not let us remove.
+    cache: also delete its revisions in the Hugging Face cache, which other programs share. Raises
+    BadInput for an unknown model, and PreparationError while it is being built or, on Windows,
+    where a program has its files open.
     """
     folder, item = _find(model)
     revisions = _revisions(folder, item)
     with ExitStack() as locks:
         for name in _names(folder):
             _lock(folder, name, item.title, locks)
-        held = [name for name in _names(folder) if not _remove_part(folder, name)]
-    if held:
+        in_use = [name for name in _names(folder) if not _remove_part(folder, name)]
+    if in_use:
         raise PreparationError(
-            f"A program has files of {item.title} open: {', '.join(held)} could not be removed.",
+            f"A program has files of {item.title} open: {', '.join(in_use)} could not be removed.",
             "Unload the lanes that use it, close other programs that may, and remove it again.",
         )
     freed = item.bytes - _bytes(folder)
     return freed + (uncache.remove(item.title, revisions) if cache and revisions else 0)
 
 
-def mark(model: str) -> str:
-    """Changes when what the model is made from does: a user's file at the same path, say."""
-    return source_fingerprint(catalogue.resolve(model), "hf", "")
-
-
 def _find(model: str) -> tuple[Path, StoredModel]:
-    """A model's folder and what is in it. What it was made from may be gone since."""
-    named = {model, str(Path(model).expanduser().resolve())} if model.strip() else set()
+    """A model's folder and contents. The file that it was built from may no longer exist."""
+    names = {model, str(Path(model).expanduser().resolve())} if model.strip() else set()
     for folder in _model_folders():
-        item = _item(folder)
-        if item.model in named:
+        item = _stored(folder)
+        if item.model in names:
             return folder, item
     source = catalogue.resolve(model)
-    item = _item(source.folder)
+    item = _stored(source.folder)
     return source.folder, replace(item, model=source.name, title=source.title)
 
 
@@ -99,64 +93,57 @@ def _model_folders() -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
 
 
-def _item(folder: Path) -> StoredModel:
-    made = _manifests(folder)
+def _stored(folder: Path) -> StoredModel:
+    manifests = _manifests(folder)
     model, title = folder.name, folder.name
-    if made and model not in PRESETS:
-        model = next(iter(made.values())).model
+    if manifests and model not in PRESETS:
+        model = next(iter(manifests.values())).model
         title = title.rpartition("-")[0]  # without the digest
-    parts = [part for name, each in made.items() if (part := _part(folder / name, each))]
+    parts = [p for name, manifest in manifests.items() if (p := _part(folder / name, manifest))]
     return StoredModel(model, title, tuple(parts), _bytes(folder))
 
 
 def _manifests(folder: Path) -> dict[str, Manifest]:
-    found = {name: folders.read_manifest(folder / name) for name in _names(folder)}
-    return {name: made for name, made in found.items() if made and _is_sound(made)}
+    manifests = {name: folders.read_manifest(folder / name) for name in _names(folder)}
+    return {name: manifest for name, manifest in manifests.items() if manifest}
 
 
-def _is_sound(made: Manifest) -> bool:
-    """Whether the fields are what they should be: a damaged file can be good JSON."""
-    texts = (made.model, made.format, made.precision, made.recipe, made.at, made.published)
-    return all(isinstance(text, str) for text in texts) and (
-        isinstance(made.files, dict) and all(isinstance(n, int) for n in made.files.values())
-    )
-
-
-def _part(folder: Path, made: Manifest) -> Part | None:
-    """None for a tokenizer, which no lane reads alone, and for what has gone from elsewhere."""
-    if made.format == TOKENIZER or (made.at and not folders.all_there(Path(made.at), made)):
+def _part(folder: Path, manifest: Manifest) -> Part | None:
+    """None for a tokenizer, which no lane reads alone, and for files that are no longer there."""
+    at = Path(manifest.at) if manifest.at else None
+    if manifest.format == TOKENIZER or (at and not folders.all_there(at, manifest)):
         return None
     return Part(
-        format=made.format,
-        precision=made.precision,
-        recipe=made.recipe + (f", as published in {made.published}" if made.published else ""),
-        bytes=sum(made.files.values()),
-        folder=Path(made.at) if made.at else folder,
-        elsewhere=bool(made.at),
+        format=manifest.format,
+        precision=manifest.precision,
+        recipe=manifest.full_recipe,
+        bytes=sum(manifest.files.values()),
+        folder=at or folder,
+        elsewhere=at is not None,
     )
 
 
 def _names(folder: Path) -> list[str]:
-    """Of the folders that were made or begun: "hf" of hf, .hf.part and .hf.lock."""
+    """The names of the folders that were built or begun: "hf" of hf, .hf.part and .hf.lock."""
     with suppress(OSError):
-        found = [path for path in folder.iterdir() if path.is_dir() or path.suffix == ".lock"]
-        return sorted({path.stem.lstrip(".") for path in found})
+        paths = [path for path in folder.iterdir() if path.is_dir() or path.suffix == ".lock"]
+        return sorted({path.stem.lstrip(".") for path in paths})
     return []
 
 
 def _bytes(folder: Path) -> int:
-    """Of all files in it; one that goes meanwhile counts nothing."""
+    """The size of all files in a folder; one that disappears meanwhile is not counted."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
-                told = os.lstat(os.path.join(parent, name))
-                total += told.st_size if stat.S_ISREG(told.st_mode) else 0
+                status = os.lstat(os.path.join(parent, name))
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total
 
 
 def _lock(folder: Path, name: str, title: str, locks: ExitStack) -> None:
-    """Whoever makes a part of a model holds its lock."""
+    """Lock a folder, as its builder does. Raises PreparationError where it is being built."""
     try:
         locks.enter_context(FileLock(folder / f".{name}.lock").acquire(timeout=0))
     except Timeout:
@@ -167,30 +154,31 @@ def _lock(folder: Path, name: str, title: str, locks: ExitStack) -> None:
 
 
 def _remove_part(folder: Path, name: str) -> bool:
-    """All of it or, where Windows refuses as a program has a file open, nothing."""
-    made, going = folder / name, folder / f".{name}.part"  # which a preparation clears away, too
-    folders.remove(going)
+    """Delete the folder as a whole; False, and nothing deleted, where a file is open on Windows."""
+    built, doomed = folder / name, folder / f".{name}.part"  # which a preparation deletes, too
+    folders.remove(doomed)
     try:
-        if made.is_dir():
-            os.replace(made, going)
+        if built.is_dir():
+            os.replace(built, doomed)
     except OSError:
         return False
-    folders.remove(going)
-    return not going.exists()
+    folders.remove(doomed)
+    return not doomed.exists()
 
 
 def _revisions(folder: Path, item: StoredModel) -> list[str]:
-    """Of a hub's model, as repository@revision: those its makers have, those we once fetched."""
+    """A hub model's revisions, as repository@revision: the present ones and those downloaded."""
     try:
         source = catalogue.resolve(item.model)
-    except BadInput:  # a local model that is gone
+    except BadInput:  # a local model that no longer exists
         return []
     if source.remote is None:
         return []
-    found = {f"{each.repo}@{each.revision}" for each in (source.remote, *source.published.values())}
-    for made in _manifests(folder).values():
-        storage, _, inside = Path(made.at).as_posix().partition("/snapshots/")
+    remotes = (source.remote, *source.published.values())
+    revisions = {f"{remote.repo}@{remote.revision}" for remote in remotes}
+    for manifest in _manifests(folder).values():
+        storage, _, inside = Path(manifest.at).as_posix().partition("/snapshots/")
         if inside:
             repo = storage.rpartition("/models--")[2].replace("--", "/")
-            found.add(f"{repo}@{inside.partition('/')[0]}")
-    return sorted(found)
+            revisions.add(f"{repo}@{inside.partition('/')[0]}")
+    return sorted(revisions)

@@ -1,7 +1,8 @@
-"""Where lanes of one model leave the answer of the highest precision at hand: pure functions.
+"""How far the answers of one model's lanes agree with the one of the highest precision: pure
+functions.
 
-Agreement, not quality: two good answers may part at the third token and never meet again. It can
-only be told for greedy answers to the same prompt.
+Agreement is not quality: two good answers may differ from the third token on. Only greedy answers
+to the same prompt are compared.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from dataclasses import dataclass
 
 from playground.runs.record import Record
 
-FIRST = 64  # tokens that are counted one by one
+FIRST = 64  # tokens at the beginning, of which the equal ones are counted
 MAX_WORDS = 4_000  # and spaces, that are compared one by one; more would take seconds
 RANKS = {"fp32": 0, "fp16": 1, "bf16": 1, "int8": 2, "int4": 3}
-# Words, spaces, marks; scripts that are written without spaces go sign by sign.
+# Words, spaces, punctuation; scripts without spaces are split into characters.
 _WORD = re.compile(r"\s+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\ud7af]+|.", re.S)
 
 EQUAL, DELETE, INSERT = "equal", "delete", "insert"
@@ -27,8 +28,8 @@ Piece = tuple[str, str]
 class Agreement:
     """One lane against the reference.
 
-    compared: the tokens that both have; leaves_at: the index (0 is the first) of the first of them
-    that differs, None when none does; agreeing: how many of the first `counted` are the same.
+    compared: the number of tokens that both have; leaves_at: the index (from 0) of the first one
+    that differs, None where all are equal; agreeing: how many of the first `counted` are equal.
     """
 
     lane: str
@@ -42,9 +43,10 @@ class Agreement:
 def agreement(
     records: Sequence[Record], temperature: float | None, first: int = FIRST
 ) -> list[Agreement] | None:
-    """Each lane but the reference; None when there is nothing that can be compared.
+    """Each lane but the reference; None when nothing can be compared.
 
-    records: of one run; temperature: its setting, None when it is not known.
+    records: of one run; temperature: of its settings, None if unknown; first: how many tokens at
+    the beginning are counted.
     """
     reference = reference_of(records, temperature)
     if reference is None:
@@ -54,21 +56,20 @@ def agreement(
 
 
 def reference_of(records: Sequence[Record], temperature: float | None) -> Record | None:
-    """The record of the highest precision, the first of several; None unless greedy."""
-    known = [record for record in records if _can_be_compared(record)]
-    if temperature != 0 or not known:
+    """The record of the highest precision, the first of several; None unless the run is greedy."""
+    answers = [record for record in records if _can_be_compared(record)]
+    if temperature != 0 or not answers:
         return None
-    return min(known, key=lambda record: RANKS[record.precision or ""])
+    return min(answers, key=lambda record: RANKS[record.precision or ""])
 
 
 def comparable(records: Sequence[Record], reference: Record) -> list[Record]:
-    """Those that answered the same prompt ids with the same tokenizer as the reference."""
-    same = ("model", "prompt_tokens")
+    """The records with the same model and prompt length as the reference."""
     return [
         record
         for record in records
         if _can_be_compared(record)
-        and all(getattr(record, name) == getattr(reference, name) for name in same)
+        and (record.model, record.prompt_tokens) == (reference.model, reference.prompt_tokens)
     ]
 
 
@@ -85,11 +86,11 @@ def difference(reference: str, answer: str) -> list[Piece]:
     return pieces + _pieces(a[MAX_WORDS:], b[MAX_WORDS:])
 
 
-def _pieces(gone: list[str], new: list[str]) -> list[Piece]:
-    """Of one place: what stays, or what goes and what comes instead."""
-    if gone == new:
+def _pieces(old: list[str], new: list[str]) -> list[Piece]:
+    """One piece for equal words, otherwise one each for the deleted and the inserted words."""
+    if old == new:
         return [(EQUAL, "".join(new))] if new else []
-    return [(op, "".join(words)) for op, words in ((DELETE, gone), (INSERT, new)) if words]
+    return [(op, "".join(words)) for op, words in ((DELETE, old), (INSERT, new)) if words]
 
 
 def _against(reference: Record, record: Record, first: int) -> Agreement:

@@ -9,19 +9,14 @@ from typing import Annotated
 from pydantic import Field
 
 from playground.runs.figures import (
-    DecodeRate,
     DeviceLoad,
     Energy,
     Figure,
-    ItlP50,
-    ItlP95,
     Number,
     PeakMemory,
     RecordModel,
     RunFigures,
-    Tpot,
-    Ttft,
-    UserTtft,
+    Timings,
 )
 from playground.runs.record import Record, RunResult
 
@@ -39,15 +34,8 @@ class RawRun(RecordModel):
     device_proof: str | None = None
 
 
-class FirstRun(RawRun):
-    """The first run after the lane was loaded, with its figures."""
-
-    ttft_ms: Ttft = None
-    ttft_user_ms: UserTtft = None
-    decode_tps: DecodeRate = None
-    tpot_ms: Tpot = None
-    itl_p50_ms: ItlP50 = None
-    itl_p95_ms: ItlP95 = None
+class FirstRun(Timings, RawRun):
+    """The first run after the lane was loaded: its times, then its figures."""
 
 
 class BenchmarkRecord(Record):

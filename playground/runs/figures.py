@@ -1,5 +1,5 @@
-"""The figures of a record, each with its unit and meaning: tables, comparisons, statistics and the
-JSON schema derive from these types.
+"""The types of a record's figures, each with its heading and unit. Tables, comparisons, statistics
+and the JSON schema derive from them.
 
 Nothing but pydantic and the standard library is imported here, so that a history can be read
 without an engine.

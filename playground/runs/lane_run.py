@@ -1,4 +1,4 @@
-"""One lane's part in a run, with its record for JSON."""
+"""One lane's part in a run: it sends the prompt, collects the answer and keeps its figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from backends.base import Options
 from playground.errors import PlaygroundError, PreparationError, Unavailable
@@ -14,6 +13,7 @@ from playground.gauges import aggregate
 from playground.gauges.readings import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import gauge_key
+from playground.lanes.loaded import LoadedLane
 from playground.lanes.memory import on_a_card
 from playground.prompt import Tokenizer
 from playground.runs import metrics
@@ -21,7 +21,7 @@ from playground.runs.record import IN_TURN, TOGETHER, Failure, Record, Weights
 from playground.runs.request import Request
 
 FINAL = ("ok", "error", "unavailable", "stopped")
-LOOK_AT_MEMORY_S = 0.25
+MEMORY_INTERVAL_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class LaneView:
 
 
 class LaneRun:
-    """One lane's part in a run: filled by the lane's thread, read by whoever shows it."""
+    """One lane's part in a run: filled by a thread of its own, and read at any time by others."""
 
     def __init__(self, request: Request, host: Host) -> None:
         self.host = host
@@ -64,6 +64,7 @@ class LaneRun:
         self.tokenizer: Tokenizer | None = None
         self.prompt: list[int] = []
         self.tokenise_ns = 0
+        # Times in ns: the prompt was submitted, the worker had its ids, the answer ended.
         self.t0: int | None = None
         self.t_in: int | None = None
         self.ended: int | None = None
@@ -73,8 +74,8 @@ class LaneRun:
         self._ids: list[int] = []
         self._times: list[int] = []
         self._peak_rss_mb: float | None = None
-        self._looked_at_memory = 0.0
-        self._loaded: dict[str, Any] = {}
+        self._memory_read_at = 0.0
+        self._loaded: LoadedLane = {}
         self._weights = host.weights
         self._proof = aggregate.Proof()
         self._energy_j: float | None = None
@@ -92,39 +93,40 @@ class LaneRun:
 
     @property
     def times(self) -> list[int]:
-        """When each token came, in ns."""
+        """When each token arrived, in ns."""
         with self._lock:
             return list(self._times)
 
     def stop(self) -> None:
-        """Stop within a token or two; before its turn it will be skipped."""
+        """Stop within a token or two; a run that has not begun will be skipped."""
         self.stopping = True
         if self.status == "running":
             self.host.worker.stop()
 
     def check_prompt_length(self) -> None:
-        """Raises PlaygroundError when the prompt is too long for a lane whose room is fixed."""
-        longest = self.host.loaded.get("max_prompt")
-        if longest is not None and len(self.prompt) > longest:
+        """Raises PlaygroundError when the prompt exceeds the capacity of the lane's engine."""
+        max_tokens = self.host.loaded.get("max_prompt")
+        if max_tokens is not None and len(self.prompt) > max_tokens:
             raise PlaygroundError(
-                f"The prompt has {len(self.prompt):,} tokens; this lane takes {longest:,} at most.",
+                f"The prompt has {len(self.prompt):,} tokens; the limit of this lane is "
+                f"{max_tokens:,}.",
                 "Shorten the prompt, or choose a lane on the CPU or the GPU.",
             )
 
     def generate(self) -> None:
-        """Send the prompt and gather the answer until it ends, however it ends."""
+        """Send the prompt and collect the answer until it ends, is stopped or fails."""
         tokenizer = self.tokenizer
         assert tokenizer is not None
         capacity = self.host.loaded.get("capacity") or tokenizer.context
-        room = min(tokenizer.context, capacity) - len(self.prompt)
-        wanted = self._request.max_new_tokens
+        space = min(tokenizer.context, capacity) - len(self.prompt)
+        limit = self._request.max_new_tokens
         options = Options(
-            max_new_tokens=min(wanted, room),
+            max_new_tokens=min(limit, space),
             temperature=float(self._request.temperature),
             stop_ids=tokenizer.stop_ids,
             ignore_eos=self._request.ignore_eos,
         )
-        # Another model may be prepared for the lane before anyone asks for the record.
+        # The lane may load another model before the record is read.
         self._loaded, self._weights = self.host.loaded, self.host.weights
         self.status = "running"
         stream = tokenizer.stream()
@@ -140,9 +142,9 @@ class LaneRun:
                     self._add(event["ids"], event["t_ns"], stream.push(event["ids"]))
                 elif event["event"] == "end":
                     reason = event["reason"]
-                    full = reason == "length" and room < wanted
+                    full = reason == "length" and space < limit
                     self._end("context" if full else reason, event.get("t_ns"))
-                if self.stopping:  # asked for just before there was anything to stop
+                if self.stopping:  # `stop` was called before the worker had begun
                     self.host.worker.stop()
         except PlaygroundError as error:
             self.fail(error)
@@ -151,35 +153,39 @@ class LaneRun:
                 self._text = tokenizer.decode(self._ids)
 
     def observe(self, samples: Sequence[Sample], idle_w: float | None) -> None:
-        """What the gauges saw of the answer. idle_w: what the machine drew before the run."""
+        """Take from the gauges which device did the work, and its energy.
+
+        idle_w: the power of the machine before the run.
+        """
         times = self.times
         if not times or self.t_in is None or self.ended is None:
             return
         lane, key = self.lane, gauge_key(self.lane)
         device = "CPU" if lane.runs_on_cpu else lane.device
-        spans = (times[0], times[-1]), (self.t_in, self.ended)  # a short answer: prefill and all
+        # A short answer may fall between two samples; then its prefill is included.
+        spans = (times[0], times[-1]), (self.t_in, self.ended)
         proofs = [aggregate.proof(samples, *span, lane.name, device, key) for span in spans]
-        self._proof = next((each for each in proofs if each.percent is not None), proofs[0])
-        if self._request.mode == IN_TURN:  # else the others' energy is in it too
+        self._proof = next((proof for proof in proofs if proof.percent is not None), proofs[0])
+        if self._request.mode == IN_TURN:  # together, the energy of the other lanes is included
             span = self.t_in, self.ended
             self._energy_j = aggregate.energy_j(samples, *span, key, card=on_a_card(lane))
             self._idle_w = idle_w
 
     def fail(self, error: PlaygroundError) -> None:
-        """The lane ends with an error; what was said stays. One that was stopped stays stopped."""
+        """End with an error and keep the answer so far; a run that has ended stays as it is."""
         if self.finished:
             return
-        missing = isinstance(error, Unavailable | PreparationError)
+        unavailable = isinstance(error, Unavailable | PreparationError)
         self.error = error
         self.ended = time.perf_counter_ns() if self.t0 else None
-        self.status = "unavailable" if missing else "error"
+        self.status = "unavailable" if unavailable else "error"
 
     def skip(self) -> None:
-        """It was stopped before it could begin."""
+        """End as stopped, before the run has begun."""
         self.finish_reason = self.status = "stopped"
 
     def view(self) -> LaneView:
-        """What a column shows now: the live rate while running, the formula's when ended."""
+        """The figures now. The rate is that of the last second while running, then the average."""
         with self._lock:
             text, times = self._text, list(self._times)
         running = self.status == "running"
@@ -250,17 +256,17 @@ class LaneRun:
             self._ids += ids
             self._times += times
             self._text += text
-        if time.monotonic() - self._looked_at_memory > LOOK_AT_MEMORY_S:
-            self._look_at_memory()
+        if time.monotonic() - self._memory_read_at > MEMORY_INTERVAL_S:
+            self._read_memory()
 
     def _end(self, reason: str, ended: int | None) -> None:
-        self._look_at_memory()
+        self._read_memory()
         self.ended = ended or time.perf_counter_ns()
         self.finish_reason = reason
         self.status = "stopped" if reason == "stopped" else "ok"
 
-    def _look_at_memory(self) -> None:
-        self._looked_at_memory = time.monotonic()
+    def _read_memory(self) -> None:
+        self._memory_read_at = time.monotonic()
         rss = self.host.worker.rss_mb()
         if rss is not None:
             self._peak_rss_mb = max(rss, self._peak_rss_mb or 0.0)

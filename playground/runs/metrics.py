@@ -1,8 +1,8 @@
-"""Token times → figures. Pure functions; every face of the program takes its figures from here.
+"""Token times → figures. Pure functions that page, command line and benchmark share.
 
 Times are nanoseconds of `time.perf_counter_ns`, one clock for all processes of a machine on Linux
 and Windows. Definitions follow MLPerf Client: TTFT ends at the first token, the decode rate counts
-the n − 1 intervals after it. A figure that cannot be known is None, never 0.
+the n − 1 intervals after it. A figure that is unknown is None, never 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from playground.runs.figures import Timings
 MS = 1e6
 S = 1e9
 LIVE_WINDOW_NS = 1_000_000_000
-# Ids arrive in batches of 30 ms: a last token younger than this does not mean a pause.
+# Ids arrive in batches of 30 ms: a last token that is newer than this is not a pause.
 FRESH_NS = 200_000_000
 
 
@@ -42,7 +42,7 @@ def ttft_ms(begin: int | None, times: Sequence[int]) -> float | None:
 
 
 def decode_tps(times: Sequence[int]) -> float | None:
-    """Tokens a second after the first: (n − 1) / (t_n − t_1)."""
+    """Tokens per second after the first: (n − 1) / (t_n − t_1)."""
     if len(times) < 2 or times[-1] <= times[0]:
         return None
     return (len(times) - 1) * S / (times[-1] - times[0])
@@ -60,7 +60,7 @@ def itl_percentiles(times: Sequence[int]) -> tuple[float | None, float | None]:
 
 
 def live_tps(times: Sequence[int], now: int) -> float | None:
-    """Tokens a second over the last second, for a gauge; a pause pulls it down to 0."""
+    """Tokens per second over the last second; falls to 0 in a pause."""
     if len(times) < 2:
         return None
     end = times[-1] if now - times[-1] < FRESH_NS else now
@@ -72,10 +72,10 @@ def live_tps(times: Sequence[int], now: int) -> float | None:
 
 
 def bandwidth_gbs(read_bytes: int | None, tps: float | None) -> float | None:
-    """GB/s that the memory delivers while decoding.
+    """GB/s of weights that decoding reads from memory.
 
-    read_bytes: of the weights that each token reads once; a table of embeddings that is only
-    looked up in does not count.
+    read_bytes: of the weights that each token reads once, without an embedding table, of which a
+    token reads a single row.
     """
     if read_bytes is None or tps is None:
         return None
@@ -83,5 +83,5 @@ def bandwidth_gbs(read_bytes: int | None, tps: float | None) -> float | None:
 
 
 def j_per_token(energy_j: float | None, new_tokens: int) -> float | None:
-    """Energy of a whole answer, prefill included, over its tokens."""
+    """Energy of a whole answer, prefill included, divided by its tokens."""
     return None if energy_j is None or not new_tokens else energy_j / new_tokens

@@ -1,4 +1,4 @@
-"""What is asked: one prompt for some lanes, checked before anything is loaded."""
+"""A request: one prompt for some lanes, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from playground.lanes.lane import Lane
 from playground.runs.record import IN_TURN, TOGETHER, RunSettings
 
 MAX_NEW_TOKENS = 32_768
-MAX_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 1_000_000  # of prompt and system prompt
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class Request:
     temperature: float = 0.0
     system: str = ""
     model: str = models.DEFAULT_MODEL
-    ignore_eos: bool = False  # go on to max_new_tokens, so that lanes make the same count
+    ignore_eos: bool = (
+        False  # go on until max_new_tokens, for the same number of tokens on all lanes
+    )
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not isinstance(self.system, str):
-            raise BadInput("The prompt is not a text.", "Send text.")
+            raise BadInput("The prompt is not text.", "Send text.")
         if not self.prompt.strip():
             raise BadInput("The prompt is empty.", "Write a question or a task.")
         if len(self.prompt) + len(self.system) > MAX_CHARACTERS:

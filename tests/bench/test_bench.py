@@ -159,13 +159,13 @@ def test_a_lane_that_cannot_be_loaded_says_so_and_the_others_stand(
 def test_a_fixed_room_is_for_the_longest_prompt_and_its_answer(arena: Arena, engine: Make) -> None:
     result = measure(arena, engine("Echo", True), prompt_tokens=(8, 200), new_tokens=60, runs=1)
     assert [row["capacity"] for row in result["results"]] == [1024, 1024]
-    assert plan(FAST, new_tokens=1).room(ByteTokenizer()) == 72, "64 are kept for the answer"
+    assert plan(FAST, new_tokens=1).capacity(ByteTokenizer()) == 72, "64 are kept for the answer"
 
 
 def test_an_answer_that_its_room_cuts_short_is_no_figure(arena: Arena, engine: Make) -> None:
     result = measure(arena, engine("Narrow"), prompt_tokens=(32, 8), new_tokens=20, runs=1)
     short, whole = result["results"]
-    assert "full after 8 of 20 new tokens" in short["error"]["message"]
+    assert "reached after 8 of 20 new tokens" in short["error"]["message"]
     assert (short["status"], short["runs"], whole["status"]) == ("error", [], "ok")
 
 
@@ -205,10 +205,10 @@ def test_stopped_while_loading_it_ends_at_once_with_no_rows(arena: Arena) -> Non
         ({"prompt_tokens": ()}, "No prompt length"),
         ({"prompt_tokens": (0,)}, "cannot be 0"),
         ({"prompt_tokens": (8, 8)}, "named twice"),
-        ({"prompt_tokens": (8, 32_700)}, "32,900; the model takes 32,768"),
+        ({"prompt_tokens": (8, 32_700)}, "32,900; the model's context is 32,768"),
         ({"mode": "sideways"}, "no mode"),
         ({"lanes": ()}, "No lane"),
-        ({"lanes": (FAST, parse("pytorch"))}, "would not be the same"),
+        ({"lanes": (FAST, parse("pytorch"))}, "their prompts would differ"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_loaded(
@@ -224,7 +224,7 @@ def test_a_context_that_is_known_only_when_the_model_is_there_ends_it_unloaded(
 ) -> None:
     asked = plan(FAST, OTHER)
     monkeypatch.setattr(ByteTokenizer, "context", 20)
-    with pytest.raises(BadInput, match="are 28; the model takes 20"):
+    with pytest.raises(BadInput, match="are 28; the model's context is 20"):
         steps(arena, asked)
     assert arena.hosts.pids() == {}
 
@@ -243,9 +243,9 @@ def test_time_left_is_taken_from_the_same_lanes_at_the_nearest_length() -> None:
     first, second, third, *_ = turns(plan(FAST, OTHER, prompt_tokens=(8, 80), warmup=0, runs=1))
     pace = Pace()
     assert pace.left([first]) is None
-    pace.took(first, 2.0)
+    pace.add(first, 2.0)
     assert pace.left([first, second, third]) == 6.0, "nothing else is known yet"
-    pace.took(second, 5.0)
+    pace.add(second, 5.0)
     assert pace.left([second, third]) == 7.0
 
 
@@ -277,7 +277,7 @@ def test_real_prompts_have_exact_lengths_and_no_control_tokens(
         assert len(prompts(length, 0)) == length
     assert TEXT.split()[-1] in tokenizer.decode(prompts(1024, 0))
     assert not {*prompts(1024, 0)} & {*tokenizer.stop_ids}
-    assert len({prompts(32, round)[0] for round in range(100)}) == 100
+    assert len({prompts(32, number)[0] for number in range(100)}) == 100
 
 
 def test_a_model_that_wants_a_beginning_of_text_gets_one(tmp_path: Path) -> None:

@@ -32,8 +32,17 @@ def prepared_folder(home: Path, name: str, size: int) -> Path:
     folder.mkdir(parents=True)
     (folder / "weights").write_bytes(bytes(size))
     file_format, _, precision = name.partition("-")
-    about = (models.DEFAULT_MODEL, file_format, precision, "int4 sym")
-    Manifest(*about, 0, 0, "", {}, {"weights": size}).write(folder)
+    Manifest(
+        model=models.DEFAULT_MODEL,
+        format=file_format,
+        precision=precision,
+        recipe="int4 sym",
+        weight_bytes=0,
+        read_bytes=0,
+        source="",
+        versions={},
+        files={"weights": size},
+    ).write(folder)
     return folder
 
 
@@ -62,7 +71,7 @@ def test_prepare_tries_every_lane(tmp_path: Path, empty_home: Path) -> None:
     (folder / "openvino_model.bin").write_bytes(bytes(8192))
     asked = Asked(folder, f"onnx-genai,{LANE}", tmp_path / "said")
     assert asked.process.wait(200) == 1
-    assert "onnx-genai:CPU:int4: mine is a folder in OpenVINO's format" in asked.said
+    assert "onnx-genai:CPU:int4: mine is a folder in OpenVINO format" in asked.said
     assert f"{LANE}: ready in {folder} (fp16)" in asked.said
     asked = Asked(folder, LANE, tmp_path / "said")
     assert asked.process.wait(200) == 0

@@ -56,8 +56,8 @@ def test_graphics_cards_have_meters_of_their_own(tmp_path: Path) -> None:
     read = meter_reader(machine)
     assert read(1)["0000:03:00.0"].reason == "measuring"
     machine.at("0000:03:00.0", hwmon__hwmon5__energy1_input=75_000_000)
-    found = read(2)
-    watts = {key: meter.watts for key, meter in found.items() if key != PACKAGE}
+    meters = read(2)
+    watts = {key: meter.watts for key, meter in meters.items() if key != PACKAGE}
     assert watts == {"0000:03:00.0": 75, "0000:04:00.0": 180.5}
     machine.at("0000:04:00.0", power__runtime_status="suspended")
     assert "asleep" in read(3)["0000:04:00.0"].reason

@@ -25,9 +25,9 @@ def meter() -> StubMeter:
 @pytest.fixture
 def arena(meter: StubMeter) -> Iterator[Arena]:
     """With a stub of a package that draws 20 W."""
-    found = Arena(probes=Probes(npu=[StubGauge()], power=[meter]))
-    yield found
-    found.close()
+    arena = Arena(probes=Probes(npu=[StubGauge()], power=[meter]))
+    yield arena
+    arena.close()
 
 
 def ask(arena: Arena, *chosen: Lane, mode: str = IN_TURN, tokens: int = 60) -> list[Any]:
@@ -60,7 +60,7 @@ def test_a_meter_that_cannot_be_read_leaves_energy_unknown(arena: Arena, meter: 
     assert record["energy_j"] is record["j_per_token"] is record["idle_w"] is None
 
 
-def test_a_cpu_lane_tells_how_much_of_the_machine_it_used(arena: Arena) -> None:
+def test_a_cpu_lane_reports_how_much_of_the_machine_it_used(arena: Arena) -> None:
     (record,) = ask(arena, FAST)
     assert 0 <= record["device_busy_pct"] < 30, "a fake lane mostly waits"
     assert record["device_proof"] == f"used {record['device_busy_pct']:.0f} % of the CPU"

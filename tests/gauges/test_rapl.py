@@ -20,11 +20,11 @@ def test_the_energy_of_the_package_becomes_watts(tmp_path: Path) -> None:
     read = meter_reader(machine)
     assert read(1)[PACKAGE].reason == "measuring"
     machine.energy(31_000_000)
-    found = read(3)
-    assert found[PACKAGE].watts == pytest.approx(15), (
+    meters = read(3)
+    assert meters[PACKAGE].watts == pytest.approx(15), (
         "without the package's parts and the whole board"
     )
-    assert list(found) == [PACKAGE], "a built-in GPU has no meter of its own"
+    assert list(meters) == [PACKAGE], "a built-in GPU has no meter of its own"
 
 
 def test_a_counter_may_wrap_around(tmp_path: Path) -> None:

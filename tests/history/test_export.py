@@ -204,13 +204,15 @@ def test_benches_are_compared_at_each_prompt_length() -> None:
 
 def test_the_command_line_exports_and_imports(empty_home: Path, tmp_path: Path) -> None:
     history = History()
-    id = str(history.add(entry(result(record(device_name="=1")), settings("你好"), [{"cpu": 1.5}])))
-    printed = playground("history", "export", id, home=empty_home)
+    number = str(
+        history.add(entry(result(record(device_name="=1")), settings("你好"), [{"cpu": 1.5}]))
+    )
+    printed = playground("history", "export", number, home=empty_home)
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         (tmp_path / "run.json").write_text(printed.stdout, encoding=encoding)
         said = playground("history", "import", str(tmp_path / "run.json"), home=empty_home)
         again = history.get(int(said.stdout.removeprefix("Imported as ").rstrip(".\n")))
-        before = history.get(int(id))
+        before = history.get(int(number))
         assert before and again and again.id != before.id
         assert (again.result, again.settings, again.gauges, again.made_at) == (
             (before.result, before.settings, before.gauges, before.made_at)
@@ -222,8 +224,8 @@ def test_the_command_line_exports_and_imports(empty_home: Path, tmp_path: Path) 
 
 
 def test_a_csv_file_is_for_excel_and_a_pipe_is_plain(empty_home: Path, tmp_path: Path) -> None:
-    id = str(History().add(entry(result(record(device_name="处理器")), settings())))
-    export: list[Any] = ["history", "export", id, "--format", "csv"]
+    number = str(History().add(entry(result(record(device_name="处理器")), settings())))
+    export: list[Any] = ["history", "export", number, "--format", "csv"]
     file = tmp_path / "run.csv"
     assert playground(*export, "--output", str(file), home=empty_home).stdout == ""
     data = file.read_bytes()
@@ -232,5 +234,5 @@ def test_a_csv_file_is_for_excel_and_a_pipe_is_plain(empty_home: Path, tmp_path:
     assert playground(*export, home=empty_home).stdout == data.decode("utf-8-sig").replace(
         "\r\n", "\n"
     )  # the test reads it with any line ends
-    table = playground("history", "export", id, "--format", "markdown", home=empty_home)
+    table = playground("history", "export", number, "--format", "markdown", home=empty_home)
     assert "处理器" in table.stdout

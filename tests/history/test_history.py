@@ -65,8 +65,9 @@ def test_what_was_added_comes_back_as_it_was(history: History) -> None:
 def test_killed_writers_lose_at_most_the_run_in_flight(tmp_path: Path) -> None:
     path, chance = tmp_path / "history.sqlite", random.Random(5)
     added: dict[int, str] = {}
-    for round in range(4):
-        writers = {f"{round}-{name}": child(WRITER, str(path), f"{round}-{name}") for name in "ab"}
+    for generation in range(4):
+        names = [f"{generation}-{name}" for name in "ab"]
+        writers = {name: child(WRITER, str(path), name) for name in names}
         for me, writer in writers.items():
             assert writer.stdout is not None
             said = [writer.stdout.readline() for _ in range(chance.randint(1, 30))]
@@ -91,9 +92,9 @@ def test_killed_writers_lose_at_most_the_run_in_flight(tmp_path: Path) -> None:
 
 def test_threads_may_add_find_and_delete_at_once(history: History) -> None:
     def work(number: int) -> int:
-        id = keep(history, f"number {number}")
+        added = keep(history, f"number {number}")
         assert history.find(f"number {number}")
-        return id if number % 2 else int(history.delete(id)) - 1
+        return added if number % 2 else int(history.delete(added)) - 1
 
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(work, range(40)))
@@ -224,7 +225,7 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_no_json_is_said(history: History) -> None:
-    with pytest.raises(PlaygroundError, match="The history cannot keep this run"):
+    with pytest.raises(PlaygroundError, match="The history cannot keep this result"):
         history.add(entry(result(), settings(), [{"cpu_percent": float("nan")}]))
 
 
@@ -275,4 +276,4 @@ def test_a_wrong_call_gets_a_sentence(arguments: list[str], words: str, empty_ho
 def test_a_damaged_history_is_said_on_the_command_line(empty_home: Path) -> None:
     (empty_home / "history.sqlite").write_bytes(b"no database" * 1000)
     run = playground("history", home=empty_home)
-    assert run.returncode == 0 and "The history was damaged. It is set aside as" in run.stderr
+    assert run.returncode == 0 and "The history was damaged. It is now" in run.stderr

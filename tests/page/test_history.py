@@ -340,7 +340,7 @@ def test_a_damaged_file_and_one_that_cannot_be_used_get_a_sentence(
 ) -> None:
     history.path.write_bytes(b"no database" * 1000)
     page = visit(tab="History")
-    expect(page.locator(".history .why.bad")).to_contain_text("It is set aside as")
+    expect(page.locator(".history .why.bad")).to_contain_text("It is now")
     history.path.unlink()
     history.path.mkdir()
     again = visit(tab="History")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 
-from playground.workers.subprocesses import environment
+from playground.workers import subprocesses
 
 FAST = "fake:CPU:500tps"  # a lane that needs no model
-PATH = environment()["PYTHONPATH"]  # the project's and whatever is on it already
+PATH = subprocesses.environment()["PYTHONPATH"]  # the project's and whatever is on it already
 WITH_SIGINT = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)

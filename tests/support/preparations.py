@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from playground import models
-from playground.workers.subprocesses import environment
+from playground.workers import subprocesses
 from tests.support.command_line import interruptible
 
 XML = (
@@ -67,7 +67,7 @@ class Asked:
             self.process = subprocess.Popen(
                 interruptible(*command),
                 stderr=stderr,
-                env=environment(),
+                env=subprocesses.environment(),
                 cwd=log.parent,
             )
 

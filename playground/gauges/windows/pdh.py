@@ -1,7 +1,7 @@
 """Windows' performance counters, read through pdh.dll.
 
-pywin32 would not do: its win32pdh.GetFormattedCounterArray drops the status of each item, so that
-values without a meaning pass for figures, and fails on an array without items.
+Not through pywin32: its win32pdh.GetFormattedCounterArray ignores the status of each item, which
+turns invalid values into figures, and it fails on an array without items.
 """
 
 from __future__ import annotations

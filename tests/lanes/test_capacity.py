@@ -1,5 +1,5 @@
-"""The NPU's pipeline has a fixed room for prompt and answer: it is promised, kept and told. On its
-CPU stand-in, whose static shapes and limits are the real ones, with the small Phi-3."""
+"""The NPU's pipeline has a fixed capacity for prompt and answer, which it reports and keeps. Tested
+on the CPU stand-in, whose static shapes and limits are the real ones, with the small Phi-3."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from backends.base import BackendError, Loaded, Options
 from backends.openvino_genai import OpenVinoGenAI
 from playground.arena import Arena
-from playground.lanes import lane as lanes
-from playground.lanes.host import CAPACITIES
+from playground.lanes.lane import parse
+from playground.lanes.loaded import CAPACITIES
 from playground.runs.lane_run import LaneRun
 from playground.runs.request import Request
 from tests.support import phi3_models
@@ -40,42 +40,44 @@ def loaded(folder: Path, request: pytest.FixtureRequest) -> tuple[OpenVinoGenAI,
     return backend, backend.load(folder, "NPU-on-CPU", "int4", request.param)
 
 
-def test_the_room_is_told_with_the_longest_prompt(loaded: tuple[OpenVinoGenAI, Loaded]) -> None:
-    told = loaded[1]
-    assert told.capacity in CAPACITIES
-    assert told.max_prompt == told.capacity - 64
-    assert told.device_used == "CPU" and "CPU" in told.notes[0]
+def test_the_capacity_is_reported_with_the_prompts_limit(
+    loaded: tuple[OpenVinoGenAI, Loaded],
+) -> None:
+    report = loaded[1]
+    assert report.capacity in CAPACITIES
+    assert report.max_prompt == report.capacity - 64
+    assert report.device_used == "CPU" and "CPU" in report.notes[0]
 
 
 @pytest.mark.parametrize("tokens", [1, 63, 64, 65, 128, 150, -65, -64])
-def test_prompt_and_answer_fill_the_room_to_the_last_token(
+def test_prompt_and_answer_fill_the_capacity_to_the_last_token(
     loaded: tuple[OpenVinoGenAI, Loaded], tokens: int
 ) -> None:
-    backend, told = loaded
-    assert told.capacity
-    tokens = tokens if tokens > 0 else told.capacity + tokens
-    left = told.capacity - tokens
+    backend, report = loaded
+    assert report.capacity
+    tokens = tokens if tokens > 0 else report.capacity + tokens
+    left = report.capacity - tokens
     counts = [
-        len(list(backend.generate(words(tokens), replace(ALL_OF_IT, max_new_tokens=asked))))
-        for asked in (left - 1, left, left + 1, 9999)
+        len(list(backend.generate(words(tokens), replace(ALL_OF_IT, max_new_tokens=limit))))
+        for limit in (left - 1, left, left + 1, 9999)
     ]
     assert counts == [left - 1, left, left, left]
 
 
-def test_a_room_that_no_block_divides_is_kept_as_promised(folder: Path) -> None:
-    backend = OpenVinoGenAI()  # the pipeline rounds such a room up by itself
-    told = backend.load(folder, "NPU-on-CPU", "int4", 200)
-    assert (told.capacity, told.max_prompt) == (200, 136)
+def test_a_capacity_that_no_block_divides_is_kept(folder: Path) -> None:
+    backend = OpenVinoGenAI()  # the pipeline itself rounds such a capacity up
+    report = backend.load(folder, "NPU-on-CPU", "int4", 200)
+    assert (report.capacity, report.max_prompt) == (200, 136)
     assert len(list(backend.generate(words(100), ALL_OF_IT))) == 100
 
 
-def test_a_prompt_beyond_the_room_is_refused_and_the_next_is_answered(
+def test_a_prompt_beyond_the_limit_is_refused_and_the_next_is_answered(
     loaded: tuple[OpenVinoGenAI, Loaded],
 ) -> None:
-    backend, told = loaded
-    assert told.max_prompt
-    with pytest.raises(BackendError, match=f"loaded for up to {told.max_prompt:,}") as caught:
-        list(backend.generate(words(told.max_prompt + 1), ALL_OF_IT))
+    backend, report = loaded
+    assert report.max_prompt
+    with pytest.raises(BackendError, match=f"loaded for up to {report.max_prompt:,}") as caught:
+        list(backend.generate(words(report.max_prompt + 1), ALL_OF_IT))
     assert caught.value.fix
     assert len(list(backend.generate(words(5), replace(ALL_OF_IT, max_new_tokens=3)))) == 3
 
@@ -83,14 +85,14 @@ def test_a_prompt_beyond_the_room_is_refused_and_the_next_is_answered(
 @pytest.fixture
 def load(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Loaded]:
     monkeypatch.setenv("AIPC_CACHE", str(tmp_path))
-    return lambda room: OpenVinoGenAI().load(folder, "NPU-on-CPU", "int4", room)
+    return lambda capacity: OpenVinoGenAI().load(folder, "NPU-on-CPU", "int4", capacity)
 
 
-def test_only_the_first_load_of_a_room_says_that_it_compiled(
+def test_only_the_first_load_of_a_capacity_says_that_it_compiled(
     load: Callable[[int], Loaded],
 ) -> None:
-    rooms = (256, 256, 1024, 256, 1024)
-    compiled = [COMPILED in load(room).notes for room in rooms]
+    capacities = (256, 256, 1024, 256, 1024)
+    compiled = [COMPILED in load(capacity).notes for capacity in capacities]
     assert compiled == [True, False, True, False, False]
 
 
@@ -113,21 +115,21 @@ def ask(models_home: Path) -> Iterator[Callable[..., dict[str, LaneRun]]]:
         arena, model = Arena(), str(phi3_models.source(models_home))
 
         def run(prompt: str, names: list[str], tokens: int) -> dict[str, LaneRun]:
-            columns = tuple(lanes.parse(name) for name in names)
+            columns = tuple(parse(name) for name in names)
             request = Request(prompt, columns, model=model, max_new_tokens=tokens, ignore_eos=True)
             started = arena.start(request)
             list(started.states())
-            return {lane.name: each for lane, each in started.lanes.items()}
+            return {lane.name: run for lane, run in started.lanes.items()}
 
         yield run
         arena.close()
 
 
-def test_a_run_that_needs_more_room_loads_anew_with_it_and_the_record_tells(
+def test_a_run_that_needs_a_larger_capacity_loads_it_and_the_record_shows_it(
     ask: Callable[..., dict[str, LaneRun]],
 ) -> None:
     needed = []
-    for tokens in (8, 300, 8):  # the larger room serves the smaller need, too
+    for tokens in (8, 300, 8):  # the larger capacity serves the smaller need, too
         run = ask(phi3_models.QUESTION, [NPU], tokens)[NPU]
         record = run.record().as_json()
         assert (record["status"], record["new_tokens"]) == ("ok", tokens)
@@ -135,7 +137,7 @@ def test_a_run_that_needs_more_room_loads_anew_with_it_and_the_record_tells(
     assert needed == [(256, 1), (1024, 2), (1024, 2)]
 
 
-def test_an_answer_that_fills_the_largest_room_ends_with_context(
+def test_an_answer_that_fills_the_largest_capacity_ends_with_context(
     ask: Callable[..., dict[str, LaneRun]],
 ) -> None:
     record = ask("x" * 3900, [NPU], 9999)[NPU].record().as_json()
@@ -144,14 +146,14 @@ def test_an_answer_that_fills_the_largest_room_ends_with_context(
     assert (record["status"], record["finish_reason"]) == ("ok", "context")
 
 
-def test_a_prompt_over_the_largest_room_gets_its_sentence_and_the_others_answer(
+def test_a_prompt_over_the_largest_capacity_gets_its_sentence_and_the_others_answer(
     ask: Callable[..., dict[str, LaneRun]],
 ) -> None:
     runs = ask("x" * 4040, [NPU, OTHER], 8)
     refused = runs[NPU]
     assert refused.status == "error" and refused.error
     assert refused.error.message == (
-        f"The prompt has {len(refused.prompt):,} tokens; this lane takes 4,032 at most."
+        f"The prompt has {len(refused.prompt):,} tokens; the limit of this lane is 4,032."
     )
     assert "CPU" in refused.error.fix
     assert (runs[OTHER].status, runs[OTHER].record().as_json()["new_tokens"]) == ("ok", 8)
