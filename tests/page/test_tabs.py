@@ -255,7 +255,7 @@ def test_precisions_that_share_a_reason_share_a_line() -> None:
     [
         ("NPU", "Intel", Discovery(), "OpenVINO does not find it"),
         ("NPU", "Intel", Discovery(openvino=(Device("NPU", "Intel AI Boost"),)), ""),
-        ("NPU", "AMD", Discovery(), "only Intel NPUs"),
+        ("NPU", "AMD", Discovery(), "supports only Intel NPUs"),
         ("GPU", "NVIDIA", Discovery(), "PyTorch"),
         ("GPU", "NVIDIA", Discovery(torch=(Device("CUDA.0", "RTX"),)), ""),
         ("GPU", "Intel", Discovery(openvino=(Device("GPU.0", "Arc"),)), ""),
