@@ -34,7 +34,7 @@ class BadInput(PlaygroundError):
 
 
 class Unavailable(PlaygroundError):
-    """This machine cannot run the lane."""
+    """The lane cannot run on this machine."""
 
 
 class PreparationError(PlaygroundError):

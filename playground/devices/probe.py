@@ -29,7 +29,7 @@ Line = dict[str, Any]
 
 
 def openvino(plugin: str) -> Iterator[Line]:
-    """The devices of one plugin. Each is asked in its own process: a broken one affects no other."""
+    """The devices of one plugin; a process for each, so a broken plugin affects no other."""
     import openvino as ov
 
     core = ov.Core()

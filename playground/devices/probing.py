@@ -118,7 +118,7 @@ def look(probes: Mapping[str, DeviceQuery]) -> Discovery:
         torch=tuple(
             _with_driver(device, here) for device in answers.get("torch", Answer()).devices
         ),
-        npu_library=answers.get("npu-library", Answer()).value("answer"),
+        npu_library=_yes_or_no(answers.get("npu-library", Answer())),
         dml_package=directml,
         errors={name: answer.error for name, answer in answers.items() if answer.error},
         details={
@@ -127,6 +127,11 @@ def look(probes: Mapping[str, DeviceQuery]) -> Discovery:
             if (message := answer.value("message")) is not None
         },
     )
+
+
+def _yes_or_no(answer: Answer) -> bool | None:
+    value = answer.value("answer")
+    return None if value is None else bool(value)
 
 
 def ask(probe: DeviceQuery) -> Answer:
