@@ -9,7 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -29,6 +29,9 @@ SENTENCES = [
     "Grüße aus Köln, 你好，世界。今天天气很好。 <b>bold</b> [1] {x} | ~",
 ]
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+
+Theirs: TypeAlias = Any  # a tokenizer of transformers, which is mostly without types
+Pair: TypeAlias = tuple[ChatTokenizer, Theirs, bool]
 
 # name: (kind, bos, eos, special tokens, added tokens that are not special)
 MODELS: dict[str, tuple[str, str, str, str, str]] = {
@@ -66,7 +69,7 @@ def pieces() -> Tokenizer:
     trained.train_from_iterator(SENTENCES, BpeTrainer(vocab_size=300, show_progress=False))
     model = json.loads(trained.to_str())["model"]
     words = ["<unk>", "<s>", "</s>", *BYTES, *model["vocab"]]
-    vocab = {word: id for id, word in enumerate(dict.fromkeys(words))}
+    vocab = {word: number for number, word in enumerate(dict.fromkeys(words))}
     merges = [tuple(pair) for pair in model["merges"]]
     tokenizer = Tokenizer(
         models.BPE(vocab, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
@@ -85,7 +88,7 @@ def pieces() -> Tokenizer:
     return tokenizer
 
 
-def save(folder: Path, tokenizer: Tokenizer, template: str = "", **names: Any) -> Path:
+def save(folder: Path, tokenizer: Tokenizer, template: str = "", **names: object) -> Path:
     """A Hugging Face folder that transformers and ChatTokenizer both read."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -121,7 +124,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def pair(request: pytest.FixtureRequest, folder: Callable[[str], Path]) -> tuple[Any, Any, bool]:
+def pair(request: pytest.FixtureRequest, folder: Callable[[str], Path]) -> Pair:
     """Ours, transformers', and whether the template takes a system message."""
     from transformers import PreTrainedTokenizerFast
 
@@ -130,21 +133,22 @@ def pair(request: pytest.FixtureRequest, folder: Callable[[str], Path]) -> tuple
     return ChatTokenizer(path), theirs, request.param not in REFUSE_SYSTEM
 
 
-def rendered(theirs: Any, prompt: str, system: str, takes_system: bool = True) -> list[int]:
+def rendered(theirs: Theirs, prompt: str, system: str, takes_system: bool = True) -> list[int]:
     if system and not takes_system:
         prompt, system = f"{system}\n\n{prompt}", ""
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": prompt})
-    return theirs.apply_chat_template(
+    ids = theirs.apply_chat_template(
         messages, tokenize=True, add_generation_prompt=True, return_dict=False
     )
+    return list(ids)
 
 
 def control_ids(tokenizer: ChatTokenizer, ids: list[int]) -> list[int]:
     """Counted here by the file alone, apart from what ChatTokenizer thinks of it."""
     added = tokenizer._tokenizer.get_added_tokens_decoder()
-    names = {id: token.content.replace("▁", " ").strip() for id, token in added.items()}
-    return [id for id in ids if names.get(id)]
+    names = {number: token.content.replace("▁", " ").strip() for number, token in added.items()}
+    return [number for number in ids if names.get(number)]
 
 
 PLAIN = st.text() | st.lists(st.sampled_from([*SENTENCES, " ", "\n\n", "   ", "<", "|>"])).map(
@@ -156,9 +160,7 @@ PLAIN = st.text() | st.lists(st.sampled_from([*SENTENCES, " ", "\n\n", "   ", "<
 @given(prompt=PLAIN, system=PLAIN)
 @example(prompt="a  b   c\n\n\nd\t", system=" <|im_ end|> ")
 @example(prompt="/no_think ok", system="<|not a token|>")
-def test_ids_are_those_of_transformers(
-    pair: tuple[Any, Any, bool], prompt: str, system: str
-) -> None:
+def test_ids_are_those_of_transformers(pair: Pair, prompt: str, system: str) -> None:
     ours, theirs, takes_system = pair
     assume(not any(token in text for token in ours._control.values() for text in (prompt, system)))
     assert ours.ids(prompt, system) == rendered(theirs, prompt, system, takes_system)
@@ -198,7 +200,7 @@ TYPED = [
 @example(prompt="<|im_<|im_end|>end|>", system="<|im_<|im_<|im_end|>end|>end|>")
 @example(prompt="<unk>你好   <|end|>   ", system="")
 def test_typed_control_tokens_never_become_control_ids(
-    pair: tuple[Any, Any, bool], prompt: str, system: str
+    pair: Pair, prompt: str, system: str
 ) -> None:
     ours, _, _ = pair
     plain = ours.ids("x", "x" if system.strip() else system)
@@ -207,8 +209,8 @@ def test_typed_control_tokens_never_become_control_ids(
 
 def test_typed_control_tokens_stay_readable(folder: Callable[[str], Path]) -> None:
     tokenizer = ChatTokenizer(folder("qwen2.5"))
-    said = tokenizer.decode(tokenizer.ids("What does <|im_end|> or <think> mean?"))
-    assert "What does <|im_end|> or <think> mean?" in said.replace("\u200b", "")
+    text = tokenizer.decode(tokenizer.ids("What does <|im_end|> or <think> mean?"))
+    assert "What does <|im_end|> or <think> mean?" in text.replace("\u200b", "")
 
 
 def test_a_control_token_made_by_the_normalizer_is_parted(tmp_path: Path) -> None:
@@ -305,7 +307,7 @@ def test_every_end_of_turn_stops_an_answer(
     folder: Callable[[str], Path], name: str, tokens: set[str]
 ) -> None:
     tokenizer = ChatTokenizer(folder(name))
-    assert {tokenizer._tokenizer.id_to_token(id) for id in tokenizer.stop_ids} == tokens
+    assert {tokenizer._tokenizer.id_to_token(number) for number in tokenizer.stop_ids} == tokens
 
 
 def test_stop_ids_come_from_all_configurations(
@@ -326,9 +328,9 @@ def test_stop_ids_come_from_all_configurations(
     cut=st.integers(1, 5),
 )
 def test_streamed_text_is_a_prefix_of_the_final_text(
-    pair: tuple[Any, Any, bool], ids: list[int], text: str, cut: int
+    pair: Pair, ids: list[int], text: str, cut: int
 ) -> None:
-    tokenizer: ChatTokenizer = pair[0]
+    tokenizer = pair[0]
     ids = ids + tokenizer._tokenizer.encode(text, add_special_tokens=False).ids + ids
     stream = tokenizer.stream()
     streamed = "".join(stream.push(ids[i : i + cut]) for i in range(0, len(ids), cut))
@@ -356,7 +358,7 @@ def test_a_decoder_that_takes_text_back_loses_nothing(tmp_path: Path) -> None:
     tokenizer.decoder = decoders.Sequence([decoders.Fuse(), decoders.Replace("ab", "xyz")])
     ours = ChatTokenizer(save(tmp_path, tokenizer))
     stream = ours.stream()
-    streamed = "".join(stream.push([id]) for id in [0, 1, 2, 2, 1])
+    streamed = "".join(stream.push([number]) for number in [0, 1, 2, 2, 1])
     assert len(streamed) == len(ours.decode([0, 1, 2, 2, 1])) and streamed.endswith("ccb")
 
 
@@ -367,7 +369,7 @@ def test_the_byte_tokenizer_gives_back_what_it_took(text: str, ids: list[int]) -
     assert tokenizer.decode([*tokenizer.ids(text), 256]) == text
     assert tokenizer.stream().push(tokenizer.ids(text, "system")) == f"system\n\n{text}"
     stream = tokenizer.stream()
-    streamed = "".join(stream.push([id]) for id in ids)
+    streamed = "".join(stream.push([number]) for number in ids)
     assert tokenizer.decode(ids).startswith(streamed)
 
 
@@ -383,7 +385,7 @@ def test_the_byte_tokenizer_gives_back_what_it_took(text: str, ids: list[int]) -
         ("chat_template.jinja", "{{ messages[7].content.upper() }}"),
     ],
 )
-def test_a_broken_folder_is_told_in_a_sentence_with_a_fix(
+def test_a_broken_folder_is_reported_in_a_sentence_with_a_fix(
     folder: Callable[[str], Path], tmp_path: Path, name: str, content: str | None
 ) -> None:
     path = shutil.copytree(folder("smollm2"), tmp_path / "copy")

@@ -63,52 +63,41 @@ class Estimate:
         return self.private_mb + self.mapped_mb
 
 
-_KV_U8 = 1.125  # a byte, and for each head a scale and a zero point
-_GENAI = MemoryModel(base_mb=130, weights=1, kv_bytes=_KV_U8)
-_OPTIMUM = MemoryModel(base_mb=470, weights=1, kv_bytes=_KV_U8, logits=2)
-_FP16_MB = 200.0  # OpenVINO computes some of the 16-bit weights as 32-bit floats
-_ONNX = MemoryModel(base_mb=45, weights=1.37, kv_bytes=4, logits=1)
-ON_CPU = {  # by engine and precision
-    "openvino-genai": {
-        "int8": _GENAI,
-        "int4": _GENAI,
-        "fp16": replace(_GENAI, base_mb=_GENAI.base_mb + _FP16_MB),
-    },
-    "openvino-optimum": {
-        "int8": _OPTIMUM,
-        "int4": _OPTIMUM,
-        "fp16": replace(_OPTIMUM, base_mb=_OPTIMUM.base_mb + _FP16_MB),
-    },
-    "onnx-genai": {"int4": _ONNX, "int8": replace(_ONNX, weights=1.1)},
-    "pytorch": {"fp32": MemoryModel(base_mb=370, weights=0, kv_bytes=4, in_place=True)},
-    "npu-library": {"fp16": MemoryModel(base_mb=600, weights=1.35, kv_bytes=2, logits=1)},
+ON_CPU = {  # kv_bytes of OpenVINO: a byte, and for each head a scale and a zero point
+    "openvino-genai": MemoryModel(base_mb=130, weights=1, kv_bytes=1.125),
+    "openvino-optimum": MemoryModel(base_mb=470, weights=1, kv_bytes=1.125, logits=2),
+    "onnx-genai": MemoryModel(base_mb=45, weights=1.37, kv_bytes=4, logits=1),
+    "pytorch": MemoryModel(base_mb=370, weights=0, kv_bytes=4, in_place=True),
+    "npu-library": MemoryModel(base_mb=600, weights=1.35, kv_bytes=2, logits=1),
 }
-# The NPU's pipeline on the CPU unpacks the weights, for the prompt and for the answer.
-NPU_ON_CPU = MemoryModel(base_mb=90, weights=9, kv_bytes=5)
+# The NPU's pipeline on the CPU unpacks the weights to 16 bits.
+NPU_ON_CPU = MemoryModel(base_mb=490, weights=4.1, kv_bytes=5)
+_OPENVINO_FP16_MB = 200  # some 16-bit weights are computed as 32-bit floats
 
 
 def memory_model(lane: Lane) -> MemoryModel | None:
     """What the lane's engine keeps in the machine's memory; None where it is not known.
 
-    A GPU or NPU that shares this memory holds weights and cache there once, and what else it needs
-    is not known, so this is a lower bound. For a device with memory of its own, only the host's
-    part counts.
+    On a GPU or NPU that shares this memory it is a lower bound: weights and cache, once. Of a
+    device with memory of its own, only the host's part counts.
     """
     if lane.kind == "NPU-on-CPU":
         return NPU_ON_CPU
-    precisions = ON_CPU.get(lane.backend, {})
-    on_cpu = precisions.get(lane.precision) or next(iter(precisions.values()), None)
-    if lane.kind == "CPU" or on_cpu is None:
-        return on_cpu
-    if lane.kind in ("CUDA", "XPU"):  # all weights are read into the host's memory first
-        return MemoryModel(on_cpu.base_mb, weights=1, kv_bytes=0)
-    shared = 1 if shares_memory(lane) else 0
-    return MemoryModel(on_cpu.base_mb, weights=shared, kv_bytes=2 * shared)
+    model = ON_CPU.get(lane.backend)
+    if model is None:
+        return None
+    if lane.kind != "CPU":
+        reads_all = lane.kind in ("CUDA", "XPU")  # into the host's memory first
+        shared = 0 if reads_all else int(shares_memory(lane))
+        return MemoryModel(model.base_mb, weights=shared or int(reads_all), kv_bytes=2 * shared)
+    if lane.precision == "fp16" and lane.format == "openvino":
+        return replace(model, base_mb=model.base_mb + _OPENVINO_FP16_MB)
+    return model
 
 
 def shares_memory(lane: Lane) -> bool:
-    """Whether the lane's device uses the machine's memory: by its own memory where that is known
-    (DirectML), or else by its name, which in OpenVINO ends with "(dGPU)" for a card."""
+    """Whether the lane's device has no memory of its own to speak of: by its size where it is known
+    (DirectML), or else by the name, in which OpenVINO writes "(dGPU)" for a card."""
     discovery = devices.discover()
     by_name = {device.name: device for device in (*discovery.openvino, *discovery.dml)}
     device = by_name.get(lane.device if lane.device != "DML" else "DML.0")
@@ -126,11 +115,8 @@ def on_a_card(lane: Lane) -> bool:
 
 
 def weights_mb(lane: Lane, weights: WeightsInfo) -> float | None:
-    """MB of the weights at the lane's precision; None where it is not known.
-
-    A table that is only looked up stays in its file, except in engines that convert Hugging Face
-    folders while loading or compile for the NPU.
-    """
+    """MB of the weights at the lane's precision; None where it is not known. A table that is only
+    looked up counts where the engine converts the weights itself or compiles for the NPU."""
     size, read = weights["bytes"], weights["read_bytes"]
     if not size or not read:
         return None
@@ -179,10 +165,7 @@ def free_mb() -> tuple[float, float]:
 
 
 def check(lane: Lane, title: str, weights: WeightsInfo, folder: Path, tokens: int) -> None:
-    """Raise NotEnoughMemory, with the figures, where loading would make the machine swap.
-
-    Nothing is raised where the figures are not known.
-    """
+    """Raise NotEnoughMemory where loading is known to make the machine swap."""
     need = estimate(lane, weights, shape_of(folder), tokens)
     free, kept = free_mb()
     if need is not None and need.needed_mb > free - kept:

@@ -113,7 +113,7 @@ class Source:
     path: Path | None = None  # of a local model
     preset: Preset | None = None
     remote: Remote | None = None
-    published: Mapping[tuple[str, str], Remote] = field(default_factory=dict)
+    published: Mapping[tuple[str, str], Remote] = field(default_factory=dict, hash=False)
 
     @property
     def folder(self) -> Path:

@@ -16,7 +16,14 @@ import pytest
 from playground import models
 from playground.models.folders import Manifest
 from tests.support.command_line import playground
-from tests.support.preparations import SMALL, XML, Asked, stub_converter, user_model, wait_until
+from tests.support.preparations import (
+    SMALL,
+    XML,
+    PrepareCommand,
+    stub_converter,
+    user_model,
+    wait_until,
+)
 
 LANE = "openvino-genai:CPU:fp16"
 
@@ -51,9 +58,9 @@ def test_prepare_says_what_it_takes_and_then_what_it_made(
 ) -> None:
     (converter / "go").touch()
     model = user_model(tmp_path / "my [model]")
-    asked = Asked(model, f"fake,pytorch,{LANE}", tmp_path / "said")
+    asked = PrepareCommand(model, f"fake,pytorch,{LANE}", tmp_path / "said")
     assert asked.process.wait(200) == 0
-    first, *lines = asked.said.splitlines()
+    first, *lines = asked.output.splitlines()
     assert first.startswith("Fetches nothing; needs 51 MB of disk, ")
     assert lines == [
         "  convert to OpenVINO fp16 here",
@@ -69,26 +76,26 @@ def test_prepare_tries_every_lane(tmp_path: Path, empty_home: Path) -> None:
     for name, data in {**SMALL, "openvino_model.xml": XML.encode()}.items():
         (folder / name).write_bytes(data)
     (folder / "openvino_model.bin").write_bytes(bytes(8192))
-    asked = Asked(folder, f"onnx-genai,{LANE}", tmp_path / "said")
+    asked = PrepareCommand(folder, f"onnx-genai,{LANE}", tmp_path / "said")
     assert asked.process.wait(200) == 1
-    assert "onnx-genai:CPU:int4: mine is a folder in OpenVINO format" in asked.said
-    assert f"{LANE}: ready in {folder} (fp16)" in asked.said
-    asked = Asked(folder, LANE, tmp_path / "said")
+    assert "onnx-genai:CPU:int4: mine is a folder in OpenVINO format" in asked.output
+    assert f"{LANE}: ready in {folder} (fp16)" in asked.output
+    asked = PrepareCommand(folder, LANE, tmp_path / "said")
     assert asked.process.wait(200) == 0
-    assert asked.said.startswith("Nothing is missing.")
+    assert asked.output.startswith("Nothing is missing.")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
 def test_ctrl_c_leaves_nothing_half_made_and_no_process(
     tmp_path: Path, empty_home: Path, converter: Path
 ) -> None:
-    asked = Asked(user_model(tmp_path / "mine"), f"{LANE},pytorch", tmp_path / "said")
+    asked = PrepareCommand(user_model(tmp_path / "mine"), f"{LANE},pytorch", tmp_path / "said")
     wait_until((converter / "calls").exists)
     children = psutil.Process(asked.process.pid).children(recursive=True)
     asked.process.send_signal(signal.SIGINT)
     assert asked.process.wait(60) == 130
-    assert "nothing half-made is left. Ask again, and it goes on" in asked.said
-    assert "ready in" not in asked.said and "Traceback" not in asked.said
+    assert "nothing half-made is left. Ask again, and it goes on" in asked.output
+    assert "ready in" not in asked.output and "Traceback" not in asked.output
     assert children and not psutil.wait_procs(children, timeout=10)[1]
     left = [path for path in (empty_home / "models").rglob("*") if path.suffix != ".lock"]
     assert left == [left[0]]  # the model's folder

@@ -11,8 +11,16 @@ import pytest
 from playground import devices
 from playground.devices import Device, Discovery, Hardware, reasons
 from playground.errors import BadInput
-from playground.lanes import lane as lanes
-from playground.lanes.lane import Lane, LaneStatus
+from playground.lanes.lane import (
+    Lane,
+    LaneStatus,
+    default_lanes,
+    every_lane,
+    parse,
+    parse_all,
+    status,
+    table,
+)
 from playground.models import DEFAULT_MODEL
 
 TABLE = {  # of every engine, device kind and precision; devices that may have a number without it
@@ -62,23 +70,23 @@ def machine(monkeypatch: pytest.MonkeyPatch, empty_home: Path) -> Machine:
     return pretend
 
 
-def say(name: str) -> LaneStatus:
-    return lanes.status(lanes.parse(name), DEFAULT_MODEL)
+def status_of(name: str) -> LaneStatus:
+    return status(parse(name), DEFAULT_MODEL)
 
 
 def defaults() -> list[str]:
-    return [lane.name for lane in lanes.default_lanes()]
+    return [lane.name for lane in default_lanes()]
 
 
 def test_every_lane_is_listed_with_what_this_machine_can_do(empty_home: Path) -> None:
-    rows = lanes.table(DEFAULT_MODEL)
+    rows = table(DEFAULT_MODEL)
     listed: dict[str, dict[str, set[str]]] = {}
     for row in rows:
         kind = row["device"].partition(".")[0]
         listed.setdefault(row["backend"], {}).setdefault(kind, set()).add(row["precision"])
     assert listed == TABLE
     found = devices.discover()
-    here = {each.name for each in (*found.openvino, *found.dml, *found.torch)}
+    here = {device.name for device in (*found.openvino, *found.dml, *found.torch)}
     for row in rows:
         kind = row["device"].partition(".")[0]
         if kind in ("GPU", "DML", "CUDA", "XPU", "NPU") and kind not in {
@@ -99,10 +107,10 @@ def test_a_windows_ai_pc_runs_every_engine_on_its_best_device(machine: Machine) 
         "onnx-genai:DML:int4",
         "pytorch:CPU:fp32",
     ]
-    names = {lane.name for lane in lanes.every_lane()}
+    names = {lane.name for lane in every_lane()}
     assert {"openvino-genai:GPU.1:fp16", "onnx-genai:DML.1:int4"} <= names
-    wanted = {lane.name: lanes.status(lane, DEFAULT_MODEL) for lane in lanes.every_lane()}
-    assert {name for name, each in wanted.items() if each.status == "unavailable"} == {
+    statuses = {lane.name: status(lane, DEFAULT_MODEL) for lane in every_lane()}
+    assert {name for name, status in statuses.items() if status.status == "unavailable"} == {
         "npu-library:CPU:fp16",  # it would take the NPU
         *(f"pytorch:{kind}:{dtype}" for kind in ("CUDA", "XPU") for dtype in ("fp16", "bf16")),
     }
@@ -118,10 +126,10 @@ def test_two_gpus_on_linux_are_lanes_of_their_own_and_directml_needs_windows(
         "onnx-genai:CPU:int4",
         "pytorch:CPU:fp32",
     ]
-    assert say("openvino-optimum:GPU.1:fp16").status == "needs-model"
-    assert say("openvino-genai:GPU.2").status == "unavailable"
-    assert "GPU.0 or GPU.1" in say("openvino-genai:GPU.2").fix
-    dml = say("onnx-genai:DML")
+    assert status_of("openvino-optimum:GPU.1:fp16").status == "needs-model"
+    assert status_of("openvino-genai:GPU.2").status == "unavailable"
+    assert "GPU.0 or GPU.1" in status_of("openvino-genai:GPU.2").fix
+    dml = status_of("onnx-genai:DML")
     assert (dml.status, dml.reason) == ("unavailable", "DirectML needs Windows.")
 
 
@@ -129,24 +137,25 @@ def test_an_npu_without_its_driver_is_named_with_the_driver_s_address(machine: M
     machine(Discovery(openvino=(CPU,)), BARE_NPU, platform="win32")
     assert "openvino-genai:CPU:int8" in defaults() and len(defaults()) == 4
     for name in ("openvino-genai:NPU", "npu-library:NPU:int8"):
-        told = say(name)
-        assert told.status == "unavailable"
+        lane_status = status_of(name)
+        assert lane_status.status == "unavailable"
         assert (
-            told.reason == "This machine has an Intel NPU (Meteor Lake), but its driver is missing."
+            lane_status.reason
+            == "This machine has an Intel NPU (Meteor Lake), but its driver is missing."
         )
-        assert "https://www.intel.com/" in told.fix
-    assert say("npu-library:CPU:fp16").status == "not-installed"
-    assert "run.py setup npu" in say("npu-library:CPU:fp16").fix
+        assert "https://www.intel.com/" in lane_status.fix
+    assert status_of("npu-library:CPU:fp16").status == "not-installed"
+    assert "run.py setup npu" in status_of("npu-library:CPU:fp16").fix
 
 
 def test_the_npu_library_is_told_apart_by_what_it_finds_itself(machine: Machine) -> None:
     machine(Discovery(openvino=(CPU, NPU)))
-    assert say("npu-library:NPU:int4").status == "not-installed"
+    assert status_of("npu-library:NPU:int4").status == "not-installed"
     machine(Discovery(openvino=(CPU, NPU), npu_library=False))
-    older = say("npu-library:NPU:int4")
+    older = status_of("npu-library:NPU:int4")
     assert (older.status, "older" in older.reason) == ("unavailable", True)
     assert "openvino-genai:NPU" in older.fix
-    assert say("npu-library:CPU:fp16").status == "needs-model"
+    assert status_of("npu-library:CPU:fp16").status == "needs-model"
 
 
 def test_a_missing_device_outranks_a_missing_package(
@@ -156,8 +165,8 @@ def test_a_missing_device_outranks_a_missing_package(
         monkeypatch.setitem(sys.modules, module, None)  # as if it were not there
     machine(Discovery())
     for name in ("openvino-genai:NPU", "openvino-genai:GPU", "onnx-genai:DML", "pytorch:XPU"):
-        assert say(name).status == "unavailable"
-    missing = say("openvino-genai:CPU")
+        assert status_of(name).status == "unavailable"
+    missing = status_of("openvino-genai:CPU")
     assert (missing.status, missing.reason) == (
         "not-installed",
         "The package openvino-genai is not installed.",
@@ -189,7 +198,7 @@ def test_without_any_engine_the_fake_lane_is_shown(
     ],
 )
 def test_a_short_name_is_that_of_a_lane(name: str, whole: str) -> None:
-    assert lanes.parse(name).name == whole
+    assert parse(name).name == whole
 
 
 @pytest.mark.parametrize(
@@ -215,10 +224,10 @@ def test_a_short_name_is_that_of_a_lane(name: str, whole: str) -> None:
 )
 def test_nonsense_is_refused_with_the_choices(name: str) -> None:
     with pytest.raises(BadInput, match="There is no lane") as caught:
-        lanes.parse(name)
+        parse(name)
     assert "openvino-genai:NPU:int4" in caught.value.fix
 
 
 def test_a_lane_named_twice_is_one() -> None:
-    named = lanes.parse_all(["openvino-genai:GPU", "fake", "openvino-genai:GPU.0:int4"])
+    named = parse_all(["openvino-genai:GPU", "fake", "openvino-genai:GPU.0:int4"])
     assert named == [Lane("openvino-genai", "GPU.0", "int4"), Lane("fake", "CPU", "30tps")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy
 import pytest
@@ -17,10 +17,12 @@ from transformers import AutoModelForCausalLM
 from playground.models import children, failures
 from playground.models.children import Ended
 from playground.models.gguf import convert
+from playground.models.gguf.config import Config
 from playground.models.gguf.errors import GgufError
 from playground.prompt import ChatTokenizer
 from tests.support import gguf_files
 
+Model: TypeAlias = Any  # of transformers, mostly without types
 SIZE = 320  # of the vocabulary
 NAMED = ["<unk>", "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|end|>", "<|eom|>"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}"
@@ -45,7 +47,7 @@ LLAMA_3_1 = {
 SHORT, LONG = [1.0, 1.05, 1.1], [1.08, 2.25, 19.5]
 LONGROPE = {"type": "longrope", "short_factor": SHORT, "long_factor": LONG}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
-ORIGINALS: dict[str, tuple[str, str, dict[str, Any]]] = {
+ORIGINALS: dict[str, tuple[str, str, Config]] = {
     "llama": ("llama", "LlamaConfig", {"rope_theta": 5e5, "tie_word_embeddings": True}),
     "llama 3.1": ("llama", "LlamaConfig", {"rope_theta": 5e5, "rope_scaling": LLAMA_3_1}),
     "llama with biases": ("llama", "LlamaConfig", {"attention_bias": True, "head_dim": 20}),
@@ -67,12 +69,12 @@ ORIGINALS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-def original(name: str) -> Any:
+def original(name: str) -> Model:
     """A random model whose norms and biases matter too."""
     _, kind, more = ORIGINALS[name]
     config = getattr(transformers, kind)(**json.loads(json.dumps(COMMON | more)))
     torch.manual_seed(0)
-    model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    model: Model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     model.eval()
     with torch.no_grad():
         for value in model.parameters():
@@ -128,23 +130,23 @@ def converted(name: str, folder: Path, **more: Any) -> Path:
     return folder / "made"
 
 
-def loaded(folder: Path) -> Any:
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+def loaded(folder: Path) -> Model:
+    model: Model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     model.eval()
     return model
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
 def test_the_model_computes_what_the_original_computes(name: str, tmp_path: Path) -> None:
-    model, made = original(name), loaded(converted(name, tmp_path))
+    model, result = original(name), loaded(converted(name, tmp_path))
     ids = torch.randint(6, SIZE, (1, 40), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        torch.testing.assert_close(made(ids).logits, model(ids).logits, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(result(ids).logits, model(ids).logits, atol=1e-4, rtol=1e-4)
     frequencies = dict(model.named_buffers())  # of which some tell only beyond 40 tokens
-    for buffer, value in made.named_buffers():
+    for buffer, value in result.named_buffers():
         torch.testing.assert_close(value, frequencies[buffer], atol=0, rtol=1e-5)
     how = {"max_new_tokens": 12, "do_sample": False, "eos_token_id": None}
-    assert made.generate(ids, **how).tolist() == model.generate(ids, **how).tolist()
+    assert result.generate(ids, **how).tolist() == model.generate(ids, **how).tolist()
 
 
 def test_older_transformers_find_the_rotary_embeddings_too(tmp_path: Path) -> None:
@@ -175,11 +177,11 @@ def test_a_base_model_gets_no_template_and_its_text_is_continued(tmp_path: Path)
 
 def test_quantised_weights_are_what_the_file_says_of_them(tmp_path: Path) -> None:
     kind = GGMLQuantizationType.F16
-    made = loaded(converted("llama", tmp_path, quantised=kind))
-    wanted = original("llama").state_dict()["model.embed_tokens.weight"].numpy()
-    found = made.state_dict()["model.embed_tokens.weight"]
-    assert found.dtype == torch.float32
-    assert numpy.array_equal(found.numpy(), dequantize(quantize(wanted, kind), kind))
+    result = loaded(converted("llama", tmp_path, quantised=kind))
+    expected = original("llama").state_dict()["model.embed_tokens.weight"].numpy()
+    actual = result.state_dict()["model.embed_tokens.weight"]
+    assert actual.dtype == torch.float32
+    assert numpy.array_equal(actual.numpy(), dequantize(quantize(expected, kind), kind))
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [("F16", torch.float16), ("F32", torch.bfloat16)])
@@ -196,9 +198,9 @@ def refused(file: Path) -> str:
         convert.convert(file, file.parent / "made")
     assert not (file.parent / "made").is_dir() or not list((file.parent / "made").iterdir())
     lines = ("Traceback", json.dumps(error.value.as_dict()), "{", "[]")
-    told = failures.from_child(Ended(1, lines), file.parent, 0, "x", file)
-    assert error.value.detail in told.message and told.fix
-    return told.message
+    shown = failures.from_child(Ended(1, lines), file.parent, 0, "x", file)
+    assert error.value.detail in shown.message and shown.fix
+    return shown.message
 
 
 FREQS = {"rope_freqs.weight": numpy.full(6, 3, numpy.float32)}
@@ -206,7 +208,7 @@ EXTRA = {"blk.0.attn_sinks.weight": numpy.ones(4, numpy.float32)}
 
 
 @pytest.mark.parametrize(
-    ("name", "more", "said"),
+    ("name", "more", "expected"),
     [
         ("llama", {"values": {"expert_count": 8}}, "llama.expert_count = 8"),
         ("llama", {"values": {"logit_scale": 0.5}}, "llama.logit_scale = 0.5"),
@@ -221,10 +223,10 @@ EXTRA = {"blk.0.attn_sinks.weight": numpy.ones(4, numpy.float32)}
     ],
 )
 def test_what_would_be_lost_is_refused_by_name(
-    tmp_path: Path, name: str, more: dict[str, Any], said: str
+    tmp_path: Path, name: str, more: Config, expected: str
 ) -> None:
     line = refused(as_gguf(name, tmp_path / "model.gguf", **more))
-    assert line.startswith("The GGUF file contains something") and said in line
+    assert line.startswith("The GGUF file contains something") and expected in line
 
 
 def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
@@ -263,6 +265,6 @@ def test_an_architecture_or_tokenizer_that_is_not_known_is_a_sentence_for_a_pers
     ended = children.run(
         ["playground.models.gguf.convert", str(strange), str(tmp_path / "made")], tmp_path, log
     )
-    told = failures.from_child(ended, tmp_path, 0, "y", log)
+    error = failures.from_child(ended, tmp_path, 0, "y", log)
     message = "The GGUF file's tokenizer is not supported: model 'rwkv', pre-tokenizer None."
-    assert told.message == message
+    assert error.message == message

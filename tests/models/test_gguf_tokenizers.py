@@ -91,10 +91,10 @@ def pair(name: str) -> tuple[Tokenizer, Tokenizer]:
     else:
         import transformers
 
-        known = getattr(transformers, IN_TRANSFORMERS[name])().backend_tokenizer
-        own.pre_tokenizer = known.pre_tokenizer
-        if known.normalizer is not None:
-            own.normalizer = known.normalizer
+        published = getattr(transformers, IN_TRANSFORMERS[name])().backend_tokenizer
+        own.pre_tokenizer = published.pre_tokenizer
+        if published.normalizer is not None:
+            own.normalizer = published.normalizer
     own.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=600, initial_alphabet=pre.ByteLevel.alphabet(), show_progress=False
@@ -121,12 +121,12 @@ def described(vocabulary: gguf_files.Vocabulary, architecture: str = "llama") ->
 def test_a_byte_level_tokenizer_gives_the_ids_and_the_text_of_the_models_own(
     name: str, text: str
 ) -> None:
-    own, made = pair(name)
-    ids = made.encode(text, add_special_tokens=False).ids
+    own, rebuilt = pair(name)
+    ids = rebuilt.encode(text, add_special_tokens=False).ids
     assert ids == own.encode(text).ids
     for skip in (True, False):
-        said = made.decode(ids, skip_special_tokens=skip)
-        assert said == own.decode(ids, skip_special_tokens=skip)
+        decoded = rebuilt.decode(ids, skip_special_tokens=skip)
+        assert decoded == own.decode(ids, skip_special_tokens=skip)
 
 
 @functools.cache
@@ -156,10 +156,10 @@ def by_score(text: str, spaced: bool) -> list[str]:
     parts = list(text.replace(" ", "▁"))
     while True:
         pairs = [scores.get(a + b) for a, b in zip(parts, parts[1:], strict=False)]
-        known = [score for score in pairs if score is not None]
-        if not known:
+        scored = [score for score in pairs if score is not None]
+        if not scored:
             break
-        at = pairs.index(max(known))
+        at = pairs.index(max(scored))
         parts[at : at + 2] = [parts[at] + parts[at + 1]]
     as_bytes = ([f"<0x{byte:02X}>" for byte in part.encode()] for part in parts)
     return [
@@ -214,24 +214,24 @@ def test_control_tokens_of_phi_3_take_the_blanks_after_them() -> None:
 def test_what_stands_before_and_after_a_plain_text_is_the_files_choice(
     bos: bool | None, eos: bool | None, edges: tuple[Sequence[str], Sequence[str]]
 ) -> None:
-    told = {"add_bos_token": bos, "add_eos_token": eos}
-    more = {name: value for name, value in told.items() if value is not None}
+    choices = {"add_bos_token": bos, "add_eos_token": eos}
+    more = {name: value for name, value in choices.items() if value is not None}
     tokenizer = gguf_tokenizers.build(described(gguf_files.sentencepiece(pieces(True), **more)))
     bare = tokenizer.encode("a b", add_special_tokens=False).tokens
     assert tokenizer.encode("a b").tokens == [*edges[0], *bare, *edges[1]]
 
 
 def test_every_token_keeps_its_id_and_its_kind() -> None:
-    own, made = pair("qwen2")
-    vocabulary = {made.id_to_token(number): number for number in range(700)}
+    own, rebuilt = pair("qwen2")
+    vocabulary = {rebuilt.id_to_token(number): number for number in range(700)}
     assert vocabulary | own.get_vocab() == vocabulary
-    kinds = {token.content: token.special for token in made.get_added_tokens_decoder().values()}
+    kinds = {token.content: token.special for token in rebuilt.get_added_tokens_decoder().values()}
     assert kinds == {token.content: token.special for token in ADDED}
-    assert made.get_vocab_size() == own.get_vocab_size()  # nothing that only fills up
+    assert rebuilt.get_vocab_size() == own.get_vocab_size()  # nothing that only fills up
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"tokenizer.ggml.pre": "no-such"}, "model 'gpt2', pre-tokenizer 'no-such'"),
         ({"tokenizer.ggml.pre": None}, "model 'gpt2', pre-tokenizer None"),
@@ -241,17 +241,17 @@ def test_every_token_keeps_its_id_and_its_kind() -> None:
     ],
 )
 def test_a_tokenizer_that_is_not_known_is_refused_by_name(
-    change: dict[str, Any], said: str
+    change: dict[str, Any], message: str
 ) -> None:
-    known = {
+    supported = {
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "qwen2",
         "tokenizer.ggml.tokens": ["a", "b"],
         "tokenizer.ggml.token_type": [NORMAL, NORMAL],
         "tokenizer.ggml.merges": [],
     }
-    gguf_tokenizers.check_supported(known)
+    gguf_tokenizers.check_supported(supported)
     with pytest.raises(GgufError) as refused:
-        gguf_tokenizers.check_supported(known | change)
+        gguf_tokenizers.check_supported(supported | change)
     assert refused.value.code == "unknown-tokenizer"
-    assert refused.value.detail.endswith(said)
+    assert refused.value.detail.endswith(message)

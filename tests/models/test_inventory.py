@@ -27,7 +27,7 @@ from tests.support.preparations import (
     MODEL,
     SMALL,
     XML,
-    Asked,
+    PrepareCommand,
     size_of,
     stub_converter,
     user_model,
@@ -48,11 +48,11 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_home: Path) -> I
             monkeypatch.delenv(name)
     published = {INT4: Remote(MADE)}
     monkeypatch.setitem(catalogue.PRESETS, "Small", HubPreset("Small", Remote(NAME), published))
-    with serve() as found:
+    with serve() as hub:
         monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-        monkeypatch.setenv("HF_ENDPOINT", found.url)
-        found.repositories = {NAME: Repository(MODEL), MADE: Repository(OPENVINO)}
-        yield found
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        hub.repositories = {NAME: Repository(MODEL), MADE: Repository(OPENVINO)}
+        yield hub
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def item(model: str) -> models.StoredModel:
-    return next(each for each in models.inventory() if each.model == model)
+    return next(stored for stored in models.inventory() if stored.model == model)
 
 
 def test_what_a_preparation_needs_is_known_before_it_starts(fake: FakeHub) -> None:
@@ -127,30 +127,31 @@ def test_the_inventory_survives_whatever_lies_in_the_folder(
 ) -> None:
     (converter / "go").touch()
     model = user_model(tmp_path / "mine")
-    made = models.prepare(model, "openvino", "fp16")
-    manifest = folders.read_manifest(made)
+    built = models.prepare(model, "openvino", "fp16")
+    manifest = folders.read_manifest(built)
     assert manifest is not None
-    for name, changed in {
+    changes: dict[str, dict[str, str | int]] = {
         "openvino-int4": {"files": "no files"},
         "openvino-int8": {"made_by": 1},
-    }.items():
-        (made.parent / name).mkdir()
-        damaged = json.dumps(manifest.model_dump() | changed)
-        (made.parent / name / folders.MANIFEST).write_text(damaged, encoding="utf-8")
-    (made.parent / "onnx-int4").mkdir()
-    (made.parent / "onnx-int4" / folders.MANIFEST).write_text("{", encoding="utf-8")
-    (made.parent / ".onnx-int8.part").mkdir()
-    (made.parent / ".onnx-int8.part" / "half").write_bytes(bytes(10_000))
+    }
+    for name, changed in changes.items():
+        (built.parent / name).mkdir()
+        damaged = json.dumps({**manifest.model_dump(), **changed})
+        (built.parent / name / folders.MANIFEST).write_text(damaged, encoding="utf-8")
+    (built.parent / "onnx-int4").mkdir()
+    (built.parent / "onnx-int4" / folders.MANIFEST).write_text("{", encoding="utf-8")
+    (built.parent / ".onnx-int8.part").mkdir()
+    (built.parent / ".onnx-int8.part" / "half").write_bytes(bytes(10_000))
     (empty_home / "models" / "notes.txt").write_text("mine", encoding="utf-8")
 
     items = models.inventory()
-    assert [each.model for each in items] == [*catalogue.PRESETS, model]
-    assert (items[-1].title, items[-1].bytes) == ("mine", size_of(made.parent))
+    assert [stored.model for stored in items] == [*catalogue.PRESETS, model]
+    assert (items[-1].title, items[-1].bytes) == ("mine", size_of(built.parent))
     assert items[-1].parts == (
-        models.Part("openvino", "fp16", "fp16", 8192 + len(XML), made, False),
+        models.Part("openvino", "fp16", "fp16", 8192 + len(XML), built, False),
     )
     assert models.remove(model) == items[-1].bytes
-    assert [each.model for each in models.inventory()] == list(catalogue.PRESETS)
+    assert [stored.model for stored in models.inventory()] == list(catalogue.PRESETS)
     assert size_of(tmp_path / "mine") == SIZE  # the user's own
 
 
@@ -170,10 +171,10 @@ def test_what_was_made_of_a_file_that_is_gone_can_be_removed(
 
 def test_the_shared_cache_is_only_touched_when_asked(fake: FakeHub, tmp_path: Path) -> None:
     def theirs(name: str, revision: str = "main") -> Path:
-        told = snapshot_download(
+        path = snapshot_download(
             name, revision=revision, cache_dir=tmp_path / "cache" / "hub", endpoint=fake.url
         )
-        return Path(told)
+        return Path(path)
 
     fake.repositories[NAME] = Repository({**MODEL, "config.json": b'{"hidden_size": 63}'})
     earlier = theirs(NAME, fake.repositories[NAME].commit)
@@ -222,18 +223,20 @@ def test_two_processes_make_a_gguf_files_folders_once_and_removing_waits(
     tmp_path: Path, empty_home: Path, converter: Path
 ) -> None:
     model = small_gguf.write(tmp_path / "小 model.gguf")
-    wanted = "pytorch,openvino-genai:CPU:fp16"
-    asked = [Asked(model, wanted, tmp_path / f"said {n}") for n in range(2)]
-    wait_until(lambda: any("convert · OpenVINO fp16" in one.said for one in asked))
-    wait_until(lambda: any("wait for another preparation" in one.said for one in asked))
+    lanes = "pytorch,openvino-genai:CPU:fp16"
+    commands = [PrepareCommand(model, lanes, tmp_path / f"said {n}") for n in range(2)]
+    wait_until(lambda: any("convert · OpenVINO fp16" in command.output for command in commands))
+    wait_until(
+        lambda: any("wait for another preparation" in command.output for command in commands)
+    )
     with pytest.raises(PreparationError, match="小 model is being made right now") as caught:
         models.remove(str(model))
     assert "Wait until it is ready" in caught.value.fix
     (converter / "go").touch()
-    assert [one.process.wait(200) for one in asked] == [0, 0]
+    assert [command.process.wait(200) for command in commands] == [0, 0]
     assert (converter / "calls").read_text(encoding="utf-8") == "x"
-    assert sum(one.said.count("convert · GGUF to Hugging Face") for one in asked) == 1
-    assert all(one.said.count(": ready in ") == 2 for one in asked)
+    assert sum(command.output.count("convert · GGUF to Hugging Face") for command in commands) == 1
+    assert all(command.output.count(": ready in ") == 2 for command in commands)
     assert {part.format for part in item(models.check(str(model))).parts} == {"hf", "openvino"}
 
 
@@ -242,18 +245,18 @@ def test_after_a_kill_in_a_conversion_the_next_start_goes_on(
     tmp_path: Path, empty_home: Path, converter: Path
 ) -> None:
     model = small_gguf.write(tmp_path / "small.gguf")
-    first = Asked(model, "openvino-genai:CPU:fp16", tmp_path / "first")
+    first = PrepareCommand(model, "openvino-genai:CPU:fp16", tmp_path / "first")
     wait_until((converter / "calls").exists)
-    made = psutil.Process(first.process.pid).children(recursive=True)
+    started = psutil.Process(first.process.pid).children(recursive=True)
     first.process.kill()
     first.process.wait()
-    assert not psutil.wait_procs(made, timeout=10)[1]
+    assert not psutil.wait_procs(started, timeout=10)[1]
     assert models.is_ready(str(model), "hf", "fp32")
     assert not models.is_ready(str(model), "openvino", "fp16")
     (converter / "go").touch()
-    second = Asked(model, "openvino-genai:CPU:fp16", tmp_path / "second")
+    second = PrepareCommand(model, "openvino-genai:CPU:fp16", tmp_path / "second")
     assert second.process.wait(200) == 0
-    assert "GGUF" not in second.said and "(fp16, converted here)" in second.said
+    assert "GGUF" not in second.output and "(fp16, converted here)" in second.output
     assert not list(models.lane_folder(str(model), "openvino", "fp16").parent.glob(".*.part"))
 
 

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -27,8 +28,7 @@ from tests.support.preparations import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = models.DEFAULT_MODEL
-PRESET = catalogue.PRESETS[MODEL]
-assert isinstance(PRESET, catalogue.Preset)
+PRESET = cast(catalogue.Preset, catalogue.PRESETS[MODEL])
 RECIPES = {
     ("hf", "fp32"): "fp32",
     ("openvino", "int8"): "int8 asym, per channel",
@@ -219,11 +219,11 @@ def test_a_path_with_spaces_and_chinese_goes_through_the_converter(
 def test_a_killed_conversion_leaves_nothing_and_the_next_one_succeeds(
     tiny: str, empty_home: Path
 ) -> None:
-    asked = InThread(tiny, "onnx", "int4")
+    preparation = InThread(tiny, "onnx", "int4")
     child = child_of_preparation()
     wait_until(lambda: leftovers(empty_home))
     child.kill()
-    error = asked.ended().error
+    error = preparation.ended().error
     assert isinstance(error, PreparationError) and "ended by the system" in error.message
     assert leftovers(empty_home) == []
     assert models.is_ready(tiny, "onnx", "int4") is False
@@ -234,10 +234,10 @@ def test_cancelling_ends_the_child_and_leaves_nothing(
     converter: Callable[[str], str], empty_home: Path
 ) -> None:
     cancel = threading.Event()
-    asked = InThread(converter("time.sleep(60)"), "openvino", "int8", cancel=cancel)
+    preparation = InThread(converter("time.sleep(60)"), "openvino", "int8", cancel=cancel)
     child = child_of_preparation()
     cancel.set()
-    assert isinstance(asked.ended(10).error, models.Cancelled)
+    assert isinstance(preparation.ended(10).error, models.Cancelled)
     assert not child.is_running()
     assert leftovers(empty_home) == []
 
@@ -293,10 +293,10 @@ def test_two_who_ask_for_the_same_thing_get_it_made_once(
     )
     model = converter(code + MAKES_A_MODEL)
     stages: list[models.Stage] = []
-    asked = [InThread(model, "openvino", "fp16", stages.append) for _ in range(2)]
+    preparations = [InThread(model, "openvino", "fp16", stages.append) for _ in range(2)]
     wait_until(lambda: {stage.name for stage in stages} == {"convert", "wait"})
     gate.touch()
-    results = [one.ended().result for one in asked]
+    results = [preparation.ended().result for preparation in preparations]
     assert results[0] is not None and results[0] == results[1]
     assert count.read_text(encoding="utf-8") == "x"
     assert {stage.name for stage in stages} == {"convert", "wait"}
@@ -332,7 +332,7 @@ def test_a_paused_conversion_uses_no_processor_and_goes_on_afterwards(
     model = converter("end = time.time() + 60\nwhile time.time() < end: pass")
     cancel = threading.Event()
     with models.paused():  # started while a prompt is measured
-        asked = InThread(model, "openvino", "int8", cancel=cancel)
+        preparation = InThread(model, "openvino", "int8", cancel=cancel)
         child = child_of_preparation()
         wait_until(lambda: child.status() == psutil.STATUS_STOPPED)
         before = cpu_seconds(child)
@@ -344,7 +344,7 @@ def test_a_paused_conversion_uses_no_processor_and_goes_on_afterwards(
         time.sleep(0.5)
         assert cpu_seconds(child) == before
         cancel.set()  # one that is suspended can be ended, too
-        assert isinstance(asked.ended(10).error, models.Cancelled)
+        assert isinstance(preparation.ended(10).error, models.Cancelled)
     assert not child.is_running()
 
 
@@ -352,10 +352,10 @@ def test_a_paused_conversion_uses_no_processor_and_goes_on_afterwards(
 def test_a_conversion_ends_with_the_process_that_asked_for_it(
     converter: Callable[[str], str], tmp_path: Path, suspended: bool
 ) -> None:
-    told = tmp_path / "pid"
+    pid_file = tmp_path / "pid"
     model = converter(
-        f"import os\nhalf = Path({str(told)!r} + ' half')\nhalf.write_text(str(os.getpid()))\n"
-        f"half.rename({str(told)!r})\ntime.sleep(60)"
+        f"import os\nhalf = Path({str(pid_file)!r} + ' half')\nhalf.write_text(str(os.getpid()))\n"
+        f"half.rename({str(pid_file)!r})\ntime.sleep(60)"
     )
     code = (
         "import sys, threading, time\nfrom pathlib import Path\nfrom playground import models\n"
@@ -363,7 +363,7 @@ def test_a_conversion_ends_with_the_process_that_asked_for_it(
         "convert.command = lambda *a: ['converter_of_the_test', str(a[3])]\n"
         "ask = lambda: models.prepare(sys.argv[1], 'openvino', 'int8')\n"
         "threading.Thread(target=ask).start()\n"
-        f"while not Path({str(told)!r}).exists(): time.sleep(0.02)\n"
+        f"while not Path({str(pid_file)!r}).exists(): time.sleep(0.02)\n"
         f"with models.paused() if {suspended} else threading.Lock():\n"
         "    print('ready', flush=True)\n    time.sleep(60)\n"
     )
@@ -375,7 +375,7 @@ def test_a_conversion_ends_with_the_process_that_asked_for_it(
     )
     assert parent.stdout is not None
     assert parent.stdout.readline().strip() == b"ready"
-    child = psutil.Process(int(told.read_text(encoding="utf-8")))
+    child = psutil.Process(int(pid_file.read_text(encoding="utf-8")))
     psutil.Process(parent.pid).kill()
     parent.wait()
     parent.stdout.close()
@@ -484,8 +484,8 @@ def test_a_recipe_names_what_was_kept_otherwise() -> None:
         describe.Tensor("int8 asym, per channel", 1_000_000, False),
         describe.Tensor("int8 asym, per channel", 5_000_000, True),
     ]
-    told = "int4 sym, group 64, 10 % int8 asym, per channel, embeddings int8"
-    assert describe.recipe(kept) == told
+    recipe = "int4 sym, group 64, 10 % int8 asym, per channel, embeddings int8"
+    assert describe.recipe(kept) == recipe
 
 
 @pytest.fixture(autouse=True)

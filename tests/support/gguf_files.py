@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy
 from gguf import MODEL_ARCH_NAMES, GGMLQuantizationType, GGUFWriter, get_tensor_name_map, quantize
 from tokenizers import Tokenizer
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from playground.models.gguf.config import Config, Metadata
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 Vocabulary = Callable[[GGUFWriter], None]
@@ -18,20 +20,20 @@ Vocabulary = Callable[[GGUFWriter], None]
 def byte_level(tokenizer: Tokenizer, pre: str | None, size: int, **ids: int) -> Vocabulary:
     """Writes a byte-level BPE tokenizer, filled up to `size`; ids: eos=2 and the like."""
     added = tokenizer.get_added_tokens_decoder()
-    kinds = {id: CONTROL if token.special else USER_DEFINED for id, token in added.items()}
-    names = [tokenizer.id_to_token(id) for id in range(size)]
+    kinds = {number: CONTROL if token.special else USER_DEFINED for number, token in added.items()}
+    names = [tokenizer.id_to_token(number) for number in range(size)]
     merges = [" ".join(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
 
     def write(writer: GGUFWriter) -> None:
         writer.add_tokenizer_model("gpt2")
         if pre:
             writer.add_tokenizer_pre(pre)
-        writer.add_token_list([name or f"[PAD{id}]" for id, name in enumerate(names)])
+        writer.add_token_list([name or f"[PAD{number}]" for number, name in enumerate(names)])
         there = (NORMAL if name else UNUSED for name in names)
-        writer.add_token_types([kinds.get(id, kind) for id, kind in enumerate(there)])
+        writer.add_token_types([kinds.get(number, kind) for number, kind in enumerate(there)])
         writer.add_token_merges(merges)
-        for name, id in ids.items():
-            writer.add_uint32(f"tokenizer.ggml.{name}_token_id", id)
+        for name, number in ids.items():
+            writer.add_uint32(f"tokenizer.ggml.{name}_token_id", number)
 
     return write
 
@@ -59,8 +61,8 @@ def write(
     file: Path,
     architecture: str,
     vocabulary: Vocabulary,
-    values: Mapping[str, Any],
-    tensors: Mapping[str, Any] | None = None,
+    values: Metadata,
+    tensors: Mapping[str, numpy.ndarray] | None = None,
     template: str = "",
     quantised: GGMLQuantizationType = GGMLQuantizationType.F32,
 ) -> Path:
@@ -83,7 +85,7 @@ def write(
     return file
 
 
-def sizes(config: Any) -> dict[str, Any]:
+def sizes(config: PreTrainedConfig) -> Config:
     """What every decoder with rotary embeddings says of itself."""
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     rope = config.rope_parameters
@@ -102,13 +104,13 @@ def sizes(config: Any) -> dict[str, Any]:
     }
 
 
-def tensors(model: Any, architecture: str) -> dict[str, numpy.ndarray]:
+def tensors(model: PreTrainedModel, architecture: str) -> dict[str, numpy.ndarray]:
     """The model's weights under llama.cpp's names and in its layout."""
     config = model.config
     number = next(n for n, name in MODEL_ARCH_NAMES.items() if name == architecture)
     names = get_tensor_name_map(number, config.num_hidden_layers)
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
-    found = {}
+    tensors_by_name = {}
     for name, value in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
@@ -119,5 +121,5 @@ def tensors(model: Any, architecture: str) -> dict[str, numpy.ndarray]:
             array = halves.swapaxes(1, 2).reshape(array.shape)
         if architecture.startswith("gemma") and stem.endswith("norm"):
             array += 1
-        found[f"{names.get_name(stem)}.{suffix}"] = numpy.ascontiguousarray(array)
-    return found
+        tensors_by_name[f"{names.get_name(stem)}.{suffix}"] = numpy.ascontiguousarray(array)
+    return tensors_by_name

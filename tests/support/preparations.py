@@ -1,5 +1,5 @@
-"""For tests of preparations in processes of their own: a model of the user, a stub converter that
-waits until it may go on, and `python -m playground prepare`."""
+"""For tests of preparations in other processes: a local model, a stub converter that waits until it
+may finish, and `python -m playground prepare`."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ def stub_converter(library: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def user_model(folder: Path) -> str:
-    """A Hugging Face folder of the user's own, by its canonical name."""
+    """Create a Hugging Face folder and return its canonical name."""
     folder.mkdir()
     for name, data in MODEL.items():
         (folder / name).write_bytes(data)
     return models.check(str(folder))
 
 
-class Asked:
-    """`python -m playground prepare`, its stderr in a file."""
+class PrepareCommand:
+    """A running `python -m playground prepare`; `output` is its stderr."""
 
     def __init__(self, model: Path | str, lanes: str, log: Path) -> None:
         self._log = log
@@ -72,14 +72,14 @@ class Asked:
             )
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self._log.read_text(encoding="utf-8")
 
 
-def wait_until(true: Callable[[], object], seconds: float = 200) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 200) -> None:
     end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "nothing came of it"
+    while not condition():
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.05)
 
 
