@@ -28,8 +28,10 @@ def describe(lanes: Iterable[Lane], copy: MemoryCopy | None) -> BenchmarkMachine
 
     The engines are asked for their devices only if one of the lanes has an engine.
     """
-    found = devices.discover() if any(lane.needs_model for lane in lanes) else devices.Discovery()
-    rows = doctor.device_rows(found)
+    discovery = (
+        devices.discover() if any(lane.needs_model for lane in lanes) else devices.Discovery()
+    )
+    rows = doctor.device_rows(discovery)
     return BenchmarkMachine(
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         **doctor.machine.machine(),

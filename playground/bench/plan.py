@@ -46,7 +46,7 @@ class Plan:
         for length in self.prompt_tokens:
             _check_whole("A prompt of this many tokens", length, 1, MAX_PROMPT_TOKENS)
         if len(set(self.prompt_tokens)) < len(self.prompt_tokens):
-            raise BadInput("A prompt length is named twice.", "Name each length once.")
+            raise BadInput("A prompt length is given twice.", "Give each length once.")
         _check_whole("The number of new tokens", self.new_tokens, 1, MAX_NEW_TOKENS)
         _check_whole("The number of runs", self.runs, 1, MAX_RUNS)
         _check_whole("The number of warm-up runs", self.warmup, 0, MAX_RUNS)

@@ -33,21 +33,28 @@ class ResultRow:
     def __init__(self, begin: LaneRun, prompt_tokens: int, planned: int) -> None:
         self.prompt_tokens = prompt_tokens
         self.error: PlaygroundError | None = None
-        self.first_run: LaneRun | None = None  # after the lane was loaded, if it was measured here
+        self.first_run: FirstRun | None = None  # after loading, if it was at this length
         self._last = begin
         self._planned = planned
-        self._runs: list[LaneRun] = []
+        self._runs: list[RawRun] = []
+        self._figures: list[RunFigures] = []  # of each run
+        self._ended_ns: int | None = None
 
     @property
     def open(self) -> bool:
         """Whether runs are still to come."""
         return self.error is None and len(self._runs) < self._planned
 
-    def add(self, run: LaneRun, counts: bool) -> None:
-        """Add a run that has ended well. counts: it is not a warm-up."""
-        self._last = run
+    def add(self, run: LaneRun, *, counts: bool, first: bool) -> None:
+        """Add a run that has ended well. counts: it is not a warm-up; first: it is the first one
+        after the lane was loaded."""
+        self._last, raw = run, raw_run(run)
+        if first:
+            self.first_run = FirstRun(**dict(raw), **dict(timings_of(raw)))
         if counts:
-            self._runs.append(run)
+            self._runs.append(raw)
+            self._figures.append(figures_of(raw, run.record().weights.read_bytes))
+            self._ended_ns = run.ended
 
     def fail(self, run: LaneRun, error: PlaygroundError) -> None:
         """End the row with an error; the runs measured before stay."""
@@ -58,7 +65,7 @@ class ResultRow:
 
     def record(self, stopped: bool, copy: MemoryCopy | None) -> BenchmarkRecord:
         """The row's record. stopped: no more runs will come; copy: the memory's copy bandwidth."""
-        figures = distribution([figures_of(run) for run in self._runs])
+        figures = distribution(self._figures)
         median = figures.median
         return BenchmarkRecord.model_validate(
             {
@@ -67,8 +74,8 @@ class ResultRow:
                 "status": self._status(stopped),
                 "prompt_tokens": self.prompt_tokens,
                 "device_proof": proof(self._runs, median.device_busy_pct),
-                "started_ns": self._runs[0].t_in if self._runs else None,
-                "ended_ns": self._runs[-1].ended if self._runs else None,
+                "started_ns": self._runs[0].t_in_ns if self._runs else None,
+                "ended_ns": self._ended_ns,
                 "error": Failure(**self.error.as_dict()) if self.error else None,
                 "contended": self._last.contended,
                 "roof_share": memory_bandwidth.utilization(
@@ -76,8 +83,8 @@ class ResultRow:
                 ),
                 "p5": figures.p5,
                 "p95": figures.p95,
-                "runs": [raw(run) for run in self._runs],
-                "first_run": with_figures(raw(self.first_run)) if self.first_run else None,
+                "runs": self._runs,
+                "first_run": self.first_run,
             }
         )
 
@@ -89,24 +96,19 @@ class ResultRow:
         return "stopped" if stopped else "running"
 
 
-def figures_of(run: LaneRun) -> RunFigures:
-    record = run.record()
-    return RunFigures(**{name: getattr(record, name) for name in RunFigures.model_fields})
-
-
-def proof(runs: Sequence[LaneRun], median: float | None) -> str:
+def proof(runs: Sequence[RawRun], median: float | None) -> str:
     """Which device did the work, in the words of the run whose load is nearest to the median."""
     nearest, distance = "", math.inf
-    for record in (run.record() for run in runs):
-        if median is None or record.device_busy_pct is None:
+    for run in runs:
+        if median is None or run.device_busy_pct is None:
             continue
-        if abs(record.device_busy_pct - median) < distance:
-            nearest = record.device_proof or ""
-            distance = abs(record.device_busy_pct - median)
+        if abs(run.device_busy_pct - median) < distance:
+            nearest = run.device_proof or ""
+            distance = abs(run.device_busy_pct - median)
     return nearest
 
 
-def raw(run: LaneRun) -> RawRun:
+def raw_run(run: LaneRun) -> RawRun:
     record = run.record()
     return RawRun(
         token_ids=record.token_ids,
@@ -120,17 +122,13 @@ def raw(run: LaneRun) -> RawRun:
     )
 
 
-def with_figures(run: RawRun) -> FirstRun:
-    return FirstRun(**dict(run), **dict(timings_of(run)))
-
-
 def recompute(record: BenchmarkRecord) -> Distribution:
     """The record's figures from the raw times of its runs alone."""
     read_bytes = record.weights.read_bytes
-    return distribution([recompute_run(run, read_bytes) for run in record.runs])
+    return distribution([figures_of(run, read_bytes) for run in record.runs])
 
 
-def recompute_run(run: RawRun, read_bytes: int | None) -> RunFigures:
+def figures_of(run: RawRun, read_bytes: int | None) -> RunFigures:
     timings = timings_of(run)
     return RunFigures(
         **dict(timings),

@@ -223,9 +223,7 @@ class _Benchmark:
         if run.status == "stopped":
             return
         if run.status == "ok" and len(run.times) == planned:
-            row.add(run, turn.counts)
-            if run.lane in self._fresh:
-                row.first_run = run
+            row.add(run, counts=turn.counts, first=run.lane in self._fresh)
         elif run.error:
             row.fail(run, run.error)
             if not run.host.worker.alive:

@@ -23,7 +23,7 @@ def available(result: Result, other: Result | None = None) -> list[Chart]:
     other: a second result of the same lanes, one of the two measured together, the other in turn.
     """
     view, other_view = View(result), View(other) if other else None
-    return [kind.chart for kind in KINDS.values() if kind.has_data(view, other_view)]
+    return [kind for kind in KINDS.values() if kind.has_data(view, other_view)]
 
 
 def svg(result: Result, name: str, dark: bool = False, other: Result | None = None) -> str:

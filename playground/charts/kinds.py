@@ -29,13 +29,12 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """How a chart gets its data, with None for what is unknown.
+class Kind(Chart):
+    """A chart with its data by lane and prompt length; a value is None where it is unknown.
 
     note: its own small print; line: a value to compare all bars with, and its description.
     """
 
-    chart: Chart
     better: str
     unit: str
     data: Callable[[View, View | None], Data]
@@ -114,74 +113,62 @@ def comparable(a: View, b: View) -> bool:
 
 
 KINDS = {
-    kind.chart.name: kind
+    kind.name: kind
     for kind in (
         Kind(
-            Chart(
-                LATENCY,
-                "Next-token latency (TPOT)",
-                "Milliseconds per token after the first (TPOT) at each prompt length; for "
-                "Phi-3-mini beside published figures of other machines.",
-            ),
+            LATENCY,
+            "Next-token latency (TPOT)",
+            "Milliseconds per token after the first (TPOT) at each prompt length; for "
+            "Phi-3-mini beside published figures of other machines.",
             LOWER,
             "ms per token",
             latencies,
         ),
         Kind(
-            Chart(
-                SPEED, "Tokens per second", "The decode rate of each lane, after its first token."
-            ),
+            SPEED,
+            "Tokens per second",
+            "The decode rate of each lane, after its first token.",
             HIGHER,
             "tokens/s",
             figures("decode_tps"),
         ),
         Kind(
-            Chart(
-                TTFT,
-                "Time to first token",
-                "How long each lane takes from having the prompt to its first token.",
-            ),
+            TTFT,
+            "Time to first token",
+            "How long each lane takes from having the prompt to its first token.",
             LOWER,
             "ms",
             figures("ttft_ms"),
         ),
         Kind(
-            Chart(
-                ENERGY,
-                "Energy per token",
-                "Joules of a whole answer, including prefill, divided by its tokens.",
-            ),
+            ENERGY,
+            "Energy per token",
+            "Joules of a whole answer, including prefill, divided by its tokens.",
             LOWER,
             "J per token",
             figures("j_per_token"),
         ),
         Kind(
-            Chart(
-                ALONG,
-                "Token latency along the answer",
-                "The time between each token and the previous one, from the first to the last.",
-            ),
+            ALONG,
+            "Token latency along the answer",
+            "The time between each token and the previous one, from the first to the last.",
             LOWER,
             "ms since the previous token",
             along,
         ),
         Kind(
-            Chart(
-                SHARING,
-                "Speed while sharing the machine",
-                "Each lane's tokens/s with all lanes together, as a share of its tokens/s alone.",
-            ),
+            SHARING,
+            "Speed while sharing the machine",
+            "Each lane's tokens/s with all lanes together, as a share of its tokens/s alone.",
             HIGHER,
             "% of its tokens/s in turn",
             shared,
             line=(100.0, lambda view: "as fast as alone"),
         ),
         Kind(
-            Chart(
-                MEMORY,
-                "Memory bandwidth utilization",
-                "The weights that decoding reads per second, over the memory's copy bandwidth.",
-            ),
+            MEMORY,
+            "Memory bandwidth utilization",
+            "The weights that decoding reads per second, over the memory's copy bandwidth.",
             HIGHER,
             "% of the copy bandwidth",
             bandwidth_utilization,

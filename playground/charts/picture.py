@@ -93,15 +93,15 @@ def as_figure(kind: Kind, view: View, other: View | None, theme: Theme) -> Figur
     middle = nested(outer)
     inner = nested(middle)
     data = kind.data(view, other)
-    draw_plots = DRAW.get(kind.chart.name, bars.draw)
+    draw_plots = DRAW.get(kind.name, bars.draw)
     plots = draw_plots(inner, kind, view, data, theme)
     add_legend(inner, plots.lanes, theme)
     if plots.published:
         add_legend(middle, plots.published, theme, "Published for this model on other machines:")
     conditions = view.conditions
-    if kind.chart.name == SHARING:
+    if kind.name == SHARING:
         conditions = "together (contended) against in turn"
-    title = f"{kind.chart.title} – {kind.better}"
+    title = f"{kind.title} – {kind.better}"
     subtitle = ", ".join(part for part in (kind.unit, view.model, conditions) if part)
     left: dict[str, Any] = {"x": 0, "ha": "left", "wrap": True}
     outer.suptitle(title, fontsize=TITLE, fontweight="bold", color=theme.text, **left)

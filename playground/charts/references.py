@@ -1,8 +1,8 @@
-"""Published next-token latencies of other machines, to stand beside this machine's."""
+"""Published next-token latencies of other machines, to show beside this machine's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from playground.models.catalogue import PRESETS, HubPreset
@@ -25,7 +25,7 @@ OPENVINO = (
 
 @dataclass(frozen=True)
 class Reference:
-    """points: ms a token by input tokens."""
+    """points: milliseconds per token by the number of input tokens."""
 
     machine: str
     precision: str
@@ -52,17 +52,16 @@ REFERENCES = (
 )
 
 
-def references(model: str | None, precisions: Iterable[str | None]) -> list[Reference]:
-    """Those of this model in these precisions; none of another model."""
-    if model is None or model.partition("@")[0].rpartition("/")[2].casefold() not in names():
+def references(model: str | None, precisions: Collection[str | None]) -> list[Reference]:
+    """The references for this model in these precisions; none for another model."""
+    if model is None or model.partition("@")[0].rpartition("/")[2].casefold() not in model_names():
         return []
-    wanted = {*precisions}
-    return [each for each in REFERENCES if each.precision in wanted]
+    return [reference for reference in REFERENCES if reference.precision in precisions]
 
 
-def names() -> set[str]:
-    """What the model's own and its published folders are called, in small letters."""
+def model_names() -> set[str]:
+    """The names of the model and of its published conversions, in lower case."""
     preset = PRESETS[MODEL]
     assert isinstance(preset, HubPreset)
-    repositories = [preset.remote.repo, *(each.repo for each in preset.published.values())]
+    repositories = [preset.remote.repo, *(remote.repo for remote in preset.published.values())]
     return {name.rpartition("/")[2].casefold() for name in (MODEL, *repositories)}

@@ -19,7 +19,6 @@ from playground.doctor.engine_devices import DeviceRow, device_rows
 from playground.doctor.text import markdown
 from playground.gauges import summary
 from playground.lanes import lane as lanes
-from playground.lanes.lane import LaneRow
 from playground.paths import ROOT, home
 
 __all__ = ["DeviceRow", "device_rows", "machine", "markdown", "report"]
@@ -59,22 +58,26 @@ def kind_of(error: Exception) -> str:
     return f"{type(error).__name__} ({code})" if code else type(error).__name__
 
 
-def lane_rows() -> list[Mapping[str, object]]:
+def lane_rows() -> list[dict[str, str]]:
     """Every lane with the default model: its status, the reason and the fix."""
-    columns = ("lane", "status", "reason", "fix")
-    return [{name: value for name, value in row.items() if name in columns} for row in table()]
+    return [
+        {
+            "lane": row["lane"],
+            "status": row["status"],
+            "reason": row["reason"],
+            "fix": row["fix"],
+        }
+        for row in lanes.table(models.DEFAULT_MODEL)
+    ]
 
 
 def default_model() -> dict[str, object]:
     """Which lanes have the default model, and how much disk space is free for more."""
-    rows = [row for row in table() if row["model"] == models.DEFAULT_MODEL]
+    name = models.DEFAULT_MODEL
+    rows = [row for row in lanes.table(name) if row["model"] == name]
     return {
-        "name": models.DEFAULT_MODEL,
+        "name": name,
         "ready_for": [row["lane"] for row in rows if row["status"] == "ready"],
         "missing_for": [row["lane"] for row in rows if row["status"] == "needs-model"],
         "disk_free_gb": round(shutil.disk_usage(home()).free / 1e9, 1),
     }
-
-
-def table() -> list[LaneRow]:
-    return lanes.table(models.DEFAULT_MODEL)

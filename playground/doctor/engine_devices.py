@@ -30,12 +30,12 @@ class DeviceRow(TypedDict):
     note: str
 
 
-def device_rows(found: devices.Discovery) -> Iterator[DeviceRow]:
+def device_rows(discovery: devices.Discovery) -> Iterator[DeviceRow]:
     """One row for each device that an engine finds, and one for each kind that it does not."""
     for engine, module, kinds, listed in (
-        ("OpenVINO", "openvino", ("CPU", "GPU", "NPU"), found.openvino),
-        ("DirectML", "", ("DML",), found.dml),
-        ("PyTorch", "torch", ("CUDA", "XPU"), found.torch),
+        ("OpenVINO", "openvino", ("CPU", "GPU", "NPU"), discovery.openvino),
+        ("DirectML", "", ("DML",), discovery.dml),
+        ("PyTorch", "torch", ("CUDA", "XPU"), discovery.torch),
     ):
         for kind in kinds:
             matches = [device for device in listed if device.name.partition(".")[0] == kind]
@@ -51,9 +51,9 @@ def device_rows(found: devices.Discovery) -> Iterator[DeviceRow]:
                 }
             if not matches:
                 is_installed = not module or find_spec(module) is not None
-                reason = why_missing(found, module, kind) if is_installed else ""
+                reason = why_missing(discovery, module, kind) if is_installed else ""
                 yield missing(engine, kind, reason or f"{engine} is not installed.")
-    yield missing("NPU library", "NPU", npu_library_note(found))
+    yield missing("NPU library", "NPU", npu_library_note(discovery))
 
 
 def missing(engine: str, kind: str, note: str) -> DeviceRow:
@@ -68,19 +68,19 @@ def missing(engine: str, kind: str, note: str) -> DeviceRow:
     }
 
 
-def why_missing(found: devices.Discovery, probe: str, kind: str) -> str:
+def why_missing(discovery: devices.Discovery, probe: str, kind: str) -> str:
     """Why an engine has no device of a kind, with the known terms of the engine's own message."""
-    error = found.errors.get(probe) or found.errors.get(f"{probe}:{kind}")
-    terms = KNOWN_TERMS.findall(found.details.get(f"{probe}:{kind}", ""))
+    error = discovery.errors.get(probe) or discovery.errors.get(f"{probe}:{kind}")
+    terms = KNOWN_TERMS.findall(discovery.details.get(f"{probe}:{kind}", ""))
     message = f"Its message names: {', '.join(dict.fromkeys(terms))}." if terms else ""
     return f"{error or devices.why_not(kind)[0]} {message}".strip()
 
 
-def npu_library_note(found: devices.Discovery) -> str:
-    if "npu-library" in found.errors:
-        return found.errors["npu-library"]
-    if found.npu_library is None:
+def npu_library_note(discovery: devices.Discovery) -> str:
+    if "npu-library" in discovery.errors:
+        return discovery.errors["npu-library"]
+    if discovery.npu_library is None:
         return "The NPU library is not installed."
-    if found.npu_library:
+    if discovery.npu_library:
         return "The NPU library finds the NPU."
     return devices.why_not("NPU-LIBRARY")[0]

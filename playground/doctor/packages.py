@@ -43,8 +43,12 @@ def installed(names: Iterable[str], environment: Path | None = None) -> dict[str
         folders += [] if folders else environment.glob("Lib/site-packages")  # on Windows
         distributions = metadata.distributions(path=[str(folder) for folder in folders])
     # A broken distribution has no name.
-    found = {normalized(each.name): public(each.version) for each in distributions if each.name}
-    return {name: found.get(normalized(name)) for name in names}
+    by_name = {
+        normalized(package.name): public(package.version)
+        for package in distributions
+        if package.name
+    }
+    return {name: by_name.get(normalized(name)) for name in names}
 
 
 def public(version: str) -> str:

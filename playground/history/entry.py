@@ -19,7 +19,7 @@ class LaneSummary(RecordModel):
     lane: str
     status: str | None = None
     decode_tps: Number | None = None
-    prompt_tokens: int | None = None
+    prompt_tokens: Number | None = None
 
 
 class Summary(RecordModel):

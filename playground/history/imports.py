@@ -61,13 +61,13 @@ def import_json(text: str) -> list[Entry]:
     Raises BadInput with what is wrong and where.
     """
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
+        parsed = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"This is not JSON: {error}.", FIX) from error
-    objects = content if isinstance(content, list) else [content]
+    objects = parsed if isinstance(parsed, list) else [parsed]
     if not objects:
         raise BadInput("This file holds no run.", FIX)
-    return [_entry(each) for each in objects]
+    return [_entry(content) for content in objects]
 
 
 def _entry(content: object) -> Entry:

@@ -210,13 +210,14 @@ class SetupJob(Job):
         path = home() / "logs" / "setup-npu.log"
         environ = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
         child = start(self._command, environ=environ, cwd=ROOT, stderr=subprocess.STDOUT)
-        with path.open("w", encoding="utf-8") as file, child:
+        assert child.stdout is not None
+        # As text, since a progress bar ends its lines with \r.
+        output = io.TextIOWrapper(child.stdout, encoding="utf-8", errors="replace")
+        with path.open("w", encoding="utf-8") as file, child, output:
             self._child = child
             if self.cancelled.is_set():  # before there was a child to end
                 self.cancel()
-            assert child.stdout is not None
-            # As text, since a progress bar ends its lines with \r.
-            for line in io.TextIOWrapper(child.stdout, encoding="utf-8", errors="replace"):
+            for line in output:
                 file.write(line)
                 self.detail = line.strip() or self.detail
         self._child = None

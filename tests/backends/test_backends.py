@@ -28,23 +28,29 @@ PARIS = (
 )
 # The NPU library runs in a Python of its own only: tests/test_npu_library.py. DirectML needs
 # Windows and a GPU: tests/test_onnx_directml.py.
-DEFAULT = [
+LARGE = [  # on SmolLM2, so large that speed can be seen
     "openvino-genai:CPU:int8",
     "openvino-optimum:CPU:int8",
     "onnx-genai:CPU:int4",
     "pytorch:CPU:fp32",
 ]
 SMALL = [  # on the small Phi-3, which knows the capital of France, too
+    *LARGE,
     "openvino-genai:CPU:int4",
     "openvino-genai:NPU-on-CPU:int4",
     "openvino-optimum:CPU:int4",
     "openvino-optimum:CPU:fp16",
     "onnx-genai:CPU:int8",
 ]
-REAL = [*DEFAULT, *SMALL]
-every = pytest.mark.parametrize("lane", ["fake:CPU:2000tps", *REAL], indirect=True, scope="module")
-real = pytest.mark.parametrize("lane", REAL, indirect=True, scope="module")
-slow = pytest.mark.parametrize("lane", DEFAULT, indirect=True, scope="module")
+FAKE, ON_SMOLLM2 = "fake:CPU:2000tps", [f"{name} on SmolLM2" for name in LARGE]
+
+
+def on(*names: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("lane", names, indirect=True, scope="module")
+
+
+real, every = on(*SMALL), on(FAKE, *SMALL)
+large, both = on(*ON_SMOLLM2), on(FAKE, *SMALL, *ON_SMOLLM2)
 WEIGHTS = {"openvino": "openvino_model.bin", "onnx": "model.onnx.data", "hf": "model.safetensors"}
 
 
@@ -58,6 +64,7 @@ class Lane:
     folder: Path
     prompt: list[int]
     options: Options  # greedy, with the model's own stop id
+    large: bool
 
     @property
     def family(self) -> str:
@@ -75,10 +82,11 @@ class Lane:
 
 @pytest.fixture(scope="module")
 def lane(request: pytest.FixtureRequest, prepared: Prepared, models_home: Path) -> Iterator[Lane]:
-    column = lanes.parse(request.param)
+    name, _, model = request.param.partition(" on ")
+    column = lanes.parse(name)
     folder, prompt, stops = Path(), [1, 2, 3], (256,)
     if column.needs_model:
-        small = request.param in SMALL
+        small = not model
         make = partial(phi3_models.prepared, models_home) if small else prepared
         folder = make(column.format, column.precision)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -87,12 +95,12 @@ def lane(request: pytest.FixtureRequest, prepared: Prepared, models_home: Path) 
     backend = new(column.backend)
     loaded = backend.load(folder, column.device, column.precision, CAPACITY)
     options = Options(max_new_tokens=16, stop_ids=stops)
-    yield Lane(column, backend, loaded, folder, prompt, options)
+    yield Lane(column, backend, loaded, folder, prompt, options, bool(model))
     del backend
     gc.collect()
 
 
-@every
+@both
 def test_it_tells_what_really_runs(lane: Lane) -> None:
     assert lane.loaded.device_used == "CPU"
     assert lane.loaded.device_name not in ("", "CPU", "x86_64", "AMD64")
@@ -100,7 +108,7 @@ def test_it_tells_what_really_runs(lane: Lane) -> None:
     assert lane.loaded.threads is None or lane.loaded.threads > 0
 
 
-@real
+@on(*SMALL, *ON_SMOLLM2)
 def test_it_knows_the_capital_of_france(lane: Lane) -> None:
     tokenizer = Tokenizer.from_file(str(lane.folder / "tokenizer.json"))
     assert "Paris" in tokenizer.decode(lane.answer())
@@ -111,9 +119,9 @@ def test_greedy_is_repeatable_whatever_the_seed(lane: Lane) -> None:
     assert lane.answer(seed=1) == lane.answer(seed=2)
 
 
-@every
+@both
 def test_ids_come_one_by_one_while_the_engine_works(lane: Lane) -> None:
-    enough = 600 if lane.column.name in SMALL else 16  # to outlast a busy machine's scheduler
+    enough = 16 if lane.large else 600  # to outlast a busy machine's scheduler
     options = replace(lane.options, max_new_tokens=enough, ignore_eos=True)
     start = time.perf_counter()
     times = [time.perf_counter() for _ in lane.backend.generate(lane.prompt, options)]
@@ -168,7 +176,7 @@ def test_sampling_in_the_narrowest_range_is_greedy(lane: Lane, narrow: dict[str,
     assert lane.answer(**{"temperature": 1.5, "seed": 5, **narrow}) == lane.answer()
 
 
-@every
+@both
 def test_close_ends_it_in_time_and_the_next_can_start_at_once(lane: Lane) -> None:
     whole = lane.answer()
     ids = lane.backend.generate(
@@ -216,7 +224,7 @@ def test_what_the_engine_itself_throws_reaches_the_caller(
     assert lane.answer(max_new_tokens=2)
 
 
-@slow
+@large
 def test_a_repeated_prompt_is_prefilled_each_time(lane: Lane) -> None:
     def ttft(prompt: list[int]) -> float:
         start = time.perf_counter()

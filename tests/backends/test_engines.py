@@ -41,6 +41,11 @@ def together(arena: Arena) -> Records:
     return ask(arena, TOGETHER)
 
 
+@pytest.fixture(scope="module")
+def alone(arena: Arena) -> Records:
+    return ask(arena, IN_TURN)
+
+
 def ask(arena: Arena, mode: str, names: list[str] = FOUR) -> Records:
     """The records of the lanes, by backend."""
     request = Request(QUESTION, tuple(parse_all(names)), mode=mode, max_new_tokens=24)
@@ -81,15 +86,14 @@ def test_the_figures_of_real_engines_are_consistent(together: Records) -> None:
         assert record["bandwidth_gbs"] == pytest.approx(read * record["decode_tps"] / 1e9)
 
 
-def test_together_they_overlap_and_in_turn_they_do_not(arena: Arena, together: Records) -> None:
+def test_together_they_overlap_and_in_turn_they_do_not(together: Records, alone: Records) -> None:
     starts = [each["started_ns"] for each in together.values()]
     assert max(starts) < min(each["ended_ns"] for each in together.values())
-    alone = sorted((each["started_ns"], each["ended_ns"]) for each in ask(arena, IN_TURN).values())
-    assert all(earlier[1] < later[0] for earlier, later in zip(alone, alone[1:], strict=False))
+    spans = sorted((each["started_ns"], each["ended_ns"]) for each in alone.values())
+    assert all(earlier[1] < later[0] for earlier, later in zip(spans, spans[1:], strict=False))
 
 
-def test_greedy_answers_do_not_depend_on_the_mode(arena: Arena, together: Records) -> None:
-    alone = ask(arena, IN_TURN)
+def test_greedy_answers_do_not_depend_on_the_mode(together: Records, alone: Records) -> None:
     assert {name: each["token_ids"] for name, each in alone.items()} == {
         name: each["token_ids"] for name, each in together.items()
     }

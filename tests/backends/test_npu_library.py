@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ from playground.prompt import ChatTokenizer
 from playground.workers import npu_environment
 from playground.workers.events import LoadedEvent
 from playground.workers.process import Worker
-from tests.support import small_phi3
+from tests.support import phi3_models, small_phi3
 
 pytestmark = pytest.mark.engine
 
@@ -68,18 +68,9 @@ def _made() -> None:
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`build(rope_parameters=…)` is a small Phi-3 with that in its config."""
-
-    def make(**config: Any) -> Path:
-        return small_phi3.build(tmp_path_factory.mktemp("models") / "模型 phi3", **config)
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def phi3(build: Callable[..., Path]) -> Path:
-    return build()
+def phi3(models_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "模型 phi3"
+    return shutil.copytree(phi3_models.source(models_home), folder)
 
 
 @pytest.fixture
@@ -207,9 +198,10 @@ def test_compiled_layers_are_kept_for_one_length_of_prompt_only() -> None:
     ids=["base", "longrope"],
 )
 def test_positions_are_those_that_the_folder_tells(
-    loaded: Lane, build: Callable[..., Path], rope: dict[str, Any]
+    loaded: Lane, models_home: Path, rope: dict[str, Any]
 ) -> None:
-    folder = build(rope_parameters=rope, max_position_embeddings=8192)
+    longer = {"rope_parameters": rope, "max_position_embeddings": 8192}
+    folder = phi3_models.source(models_home, **longer)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     loaded.load(folder, "CPU", "fp16")
     assert {each: loaded.answer(each)[0] for each in QUESTIONS} == pytorchs_answers(folder)

@@ -22,7 +22,8 @@ from playground.lanes import lane as lanes
 from playground.lanes.host import NO_TEMPLATE
 from playground.runs.lane_run import LaneRun
 from playground.runs.request import Request
-from tests.support import phi3_models
+from tests.support import phi3_models, small_phi3
+from tests.support.parrot import parrot
 from tests.support.small_phi3 import ANSWERS, STOPS
 
 ANSWER = ANSWERS[phi3_models.QUESTION]
@@ -92,12 +93,11 @@ def test_every_export_is_made_and_says_what_its_weights_are(
 
 
 def test_a_width_that_no_usual_group_divides_gets_the_one_that_does(
-    models_home: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, empty_home: Path
 ) -> None:
-    narrow = {"hidden_size": 96, "intermediate_size": 192}
-    phi3_models.prepared(models_home, "openvino", "int4", **narrow)
-    monkeypatch.setenv("AIPC_HOME", str(models_home))
-    weights = models.weights(str(phi3_models.source(models_home, **narrow)), "openvino", "int4")
+    narrow = str(parrot(tmp_path / "narrow", ["Hello"], width=480))
+    models.prepare(narrow, "openvino", "int4")
+    weights = models.weights(narrow, "openvino", "int4")
     assert weights and "int4 sym, group 32" in str(weights["recipe"])
 
 
@@ -142,13 +142,21 @@ def test_the_first_tokens_of_a_precise_lane_are_pytorch_s(
     "layers", [{}, {"layer_types": ["sliding_attention"] * 2}], ids=["Phi-3's", "marked"]
 )
 def test_onnx_answers_prompts_shorter_and_longer_than_the_model_s_window(
-    models_home: Path, layers: dict[str, object]
+    models_home: Path, phi3: Path, tmp_path: Path, layers: dict[str, object]
 ) -> None:
     """Of 2,047 tokens; the builder makes another cache where a config marks the layers."""
+    folder = phi3
+    if layers:
+        folder = shutil.copytree(phi3, tmp_path / "marked")
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        small_phi3.write(folder / "config.json", config | layers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIPC_HOME", str(models_home))
+        onnx = models.prepare(str(folder), "onnx", "int8")
     backend = OnnxGenAI()
-    backend.load(phi3_models.prepared(models_home, "onnx", "int8", **layers), "CPU", "int8", 4096)
+    backend.load(onnx, "CPU", "int8", 4096)
     reference = PyTorch()
-    reference.load(phi3_models.source(models_home), "CPU", "fp32", 4096)
+    reference.load(phi3, "CPU", "fp32", 4096)
     options = Options(max_new_tokens=4, ignore_eos=True)
     for prompt in ([30 + n * 7 % 200 for n in range(length)] for length in (100, 2100, 4000)):
         answer = list(backend.generate(prompt, options))

@@ -204,7 +204,7 @@ def test_stopped_while_loading_it_ends_at_once_with_no_rows(arena: Arena) -> Non
         ({"new_tokens": True}, "new tokens cannot be True"),
         ({"prompt_tokens": ()}, "No prompt length"),
         ({"prompt_tokens": (0,)}, "cannot be 0"),
-        ({"prompt_tokens": (8, 8)}, "named twice"),
+        ({"prompt_tokens": (8, 8)}, "given twice"),
         ({"prompt_tokens": (8, 32_700)}, "32,900; the model's context is 32,768"),
         ({"mode": "sideways"}, "no mode"),
         ({"lanes": ()}, "No lane"),

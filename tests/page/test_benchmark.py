@@ -190,7 +190,7 @@ def test_a_failing_lane_says_so_and_the_others_are_measured(tab: Callable[..., P
     ("box", "typed", "sentence"),
     [
         ("lengths", "32, many", "“32, many” is not a list of prompt lengths. Write whole numbers"),
-        ("lengths", "32, 32", "A prompt length is named twice."),
+        ("lengths", "32, 32", "A prompt length is given twice."),
         ("runs", "0", "The number of runs cannot be 0. Give a whole number from 1"),
         ("new-tokens", "", "The number of new tokens is missing."),
     ],

@@ -1,6 +1,6 @@
 """The page's tabs in a real browser: what is there of models, making and removing it, the machine.
 
-A small model is fetched from a hub on loopback, a small Phi-3 converted from its folder.
+A small model is fetched from a hub on loopback, a tiny one converted from its folder.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from playground.page.jobs import SetupJob
 from playground.page.machine import view as machine_view
 from playground.workers import npu_environment
 from tests.models.test_hub import model_files
-from tests.support import phi3_models, small_phi3
 from tests.support.fake_hub import FakeHub, Repository, serve
+from tests.support.parrot import parrot
 from tests.support.served_page import (
     ELSEWHERE,
     Served,
@@ -46,7 +46,14 @@ pytest_plugins = ["tests.support.page_fixtures"]
 
 ON_HUB = "makers/small-model"
 HOSTILE = "${window.hacked='template'}<img src=x onerror=window.hacked='img'>**bold**"
+ANSWER = ["Polly", " has", " a", " cracker", "."]
 MINUTE = 60_000
+
+
+@pytest.fixture(scope="module")
+def parrot_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that answers everything with `ANSWER`."""
+    return parrot(tmp_path_factory.mktemp("models") / "parrot", ANSWER)
 
 
 @pytest.fixture
@@ -124,9 +131,9 @@ def test_a_model_of_a_hub_is_sized_fetched_cancelled_fetched_and_removed(
 
 
 def test_a_typed_folder_is_converted_chosen_and_answers(
-    visit: Callable[..., Page], served: Served, models_home: Path
+    visit: Callable[..., Page], served: Served, parrot_folder: Path
 ) -> None:
-    folder = str(phi3_models.source(models_home))
+    folder = str(parrot_folder)
     page = visit(tab="Models")
     prepare(page, f"  {folder} ", "ONNX Runtime GenAI · CPU · int4")
     expect(page.locator("#preparing .state span")).to_have_text("converting", timeout=MINUTE)
@@ -137,10 +144,9 @@ def test_a_typed_folder_is_converted_chosen_and_answers(
     name_model(page, folder, "#model")
     state(page, 0, "ready")
     expect(page.locator(".lane-0 [data-text=weights]")).to_contain_text("int4 sym, group 32")
-    press_run(page, tokens=40, prompt=phi3_models.QUESTION)
+    press_run(page, tokens=40, prompt="What do you say?")
     state(page, 0, "ok")
-    answer = small_phi3.ANSWERS[phi3_models.QUESTION]
-    expect(page.locator(".lane-0 .block.answer")).to_have_text(answer)
+    expect(page.locator(".lane-0 .block.answer")).to_have_text("".join(ANSWER))
 
     visitor = visit()
     label = f"{Path(folder).name} · {Path(folder).parent}"
@@ -249,7 +255,7 @@ def test_precisions_that_share_a_reason_share_a_line() -> None:
     [
         ("NPU", "Intel", Discovery(), "OpenVINO does not find it"),
         ("NPU", "Intel", Discovery(openvino=(Device("NPU", "Intel AI Boost"),)), ""),
-        ("NPU", "AMD", Discovery(), "only Intel NPUs"),
+        ("NPU", "AMD", Discovery(), "supports only Intel NPUs"),
         ("GPU", "NVIDIA", Discovery(), "PyTorch"),
         ("GPU", "NVIDIA", Discovery(torch=(Device("CUDA.0", "RTX"),)), ""),
         ("GPU", "Intel", Discovery(openvino=(Device("GPU.0", "Arc"),)), ""),
@@ -440,9 +446,9 @@ def test_nobody_else_is(forged: Any) -> None:
 
 
 def test_a_visitor_from_elsewhere_sees_the_tabs_read_only_and_no_paths(
-    visit: Callable[..., Page], models_home: Path
+    visit: Callable[..., Page], parrot_folder: Path
 ) -> None:
-    folder = phi3_models.source(models_home)
+    folder = parrot_folder
     models.prepare(str(folder), "onnx", "int4")
     page = visit(host=ELSEWHERE, tab="Models")
     expect(page.locator(".model h3", has_text=folder.name)).to_be_visible(timeout=MINUTE)

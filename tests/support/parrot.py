@@ -25,24 +25,24 @@ TEMPLATE = f"{{% for m in messages %}}{USER}{{{{ m['content'] }}}}{{% endfor %}}
 BYTES = ByteLevel(add_prefix_space=False, use_regex=False)
 
 
-def parrot(folder: Path, chunks: Sequence[str], *, loop: bool = False) -> Path:
+def parrot(folder: Path, chunks: Sequence[str], *, loop: bool = False, width: int = WIDTH) -> Path:
     """Write the model as a Hugging Face folder and return that folder.
 
     chunks: the answer, one token each, no two alike. loop: start over after the last chunk instead
-    of ending the answer.
+    of ending the answer. width: of the hidden states, at least as much as there are tokens.
     """
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = _vocabulary(chunks)
     _tokenizer(vocabulary).save(str(folder / "tokenizer.json"))
     answer = [vocabulary[_in_bytes(chunk)] for chunk in chunks]
     end = vocabulary[END]
-    _write(folder / "config.json", _config(end))
+    _write(folder / "config.json", _config(end, width))
     _write(folder / "generation_config.json", {"eos_token_id": end})
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": CONTEXT}
     tokens = {"eos_token": END, "unk_token": UNKNOWN, "chat_template": TEMPLATE}
     _write(folder / "tokenizer_config.json", {**about, **tokens})
     following = dict(zip(answer, [*answer[1:], answer[0] if loop else end], strict=True))
-    save_file(_weights(answer[0], following), folder / "model.safetensors", {"format": "pt"})
+    save_file(_weights(answer[0], following, width), folder / "model.safetensors", {"format": "pt"})
     return folder
 
 
@@ -56,8 +56,8 @@ def _vocabulary(chunks: Sequence[str]) -> dict[str, int]:
 
 def _in_bytes(chunk: str) -> str:
     """The chunk in the alphabet of a byte-level vocabulary."""
-    [(encoded, _)] = BYTES.pre_tokenize_str(chunk)
-    return encoded
+    encoded: list[tuple[str, tuple[int, int]]] = BYTES.pre_tokenize_str(chunk)
+    return encoded[0][0]
 
 
 def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
@@ -69,19 +69,19 @@ def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
     return tokenizer
 
 
-def _config(end: int) -> dict[str, object]:
+def _config(end: int, width: int) -> dict[str, object]:
     rope = {"rope_theta": 10_000.0}
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "dtype": "float32",
         "vocab_size": VOCABULARY,
-        "hidden_size": WIDTH,
+        "hidden_size": width,
         "intermediate_size": INNER,
         "num_hidden_layers": 1,
         "num_attention_heads": HEADS,
         "num_key_value_heads": HEADS,
-        "head_dim": WIDTH // HEADS,
+        "head_dim": width // HEADS,
         "max_position_embeddings": CONTEXT,
         "hidden_act": "silu",
         "rms_norm_eps": 1e-6,
@@ -94,20 +94,22 @@ def _config(end: int) -> dict[str, object]:
     }
 
 
-def _weights(start: int, following: dict[int, int]) -> dict[str, NDArray[numpy.float32]]:
+def _weights(
+    start: int, following: dict[int, int], width: int
+) -> dict[str, NDArray[numpy.float32]]:
     """`following`: the token after each of the answer's; after any other token comes `start`."""
-    head = numpy.zeros((VOCABULARY, WIDTH), numpy.float32)
+    head = numpy.zeros((VOCABULARY, width), numpy.float32)
     for token in range(VOCABULARY):
         head[following.get(token, start), token] = 1.0
     layer = "model.layers.0."
-    shapes = {f"self_attn.{name}_proj": (WIDTH, WIDTH) for name in "qkvo"}
-    shapes |= {f"mlp.{name}_proj": (INNER, WIDTH) for name in ("gate", "up")}
-    shapes["mlp.down_proj"] = (WIDTH, INNER)
+    shapes = {f"self_attn.{name}_proj": (width, width) for name in "qkvo"}
+    shapes |= {f"mlp.{name}_proj": (INNER, width) for name in ("gate", "up")}
+    shapes["mlp.down_proj"] = (width, INNER)
     norms = ("model.norm", f"{layer}input_layernorm", f"{layer}post_attention_layernorm")
     return {
-        "model.embed_tokens.weight": numpy.eye(VOCABULARY, WIDTH, dtype=numpy.float32),
+        "model.embed_tokens.weight": numpy.eye(VOCABULARY, width, dtype=numpy.float32),
         "lm_head.weight": head,
-        **{f"{name}.weight": numpy.ones(WIDTH, numpy.float32) for name in norms},
+        **{f"{name}.weight": numpy.ones(width, numpy.float32) for name in norms},
         **{
             f"{layer}{name}.weight": numpy.zeros(shape, numpy.float32)
             for name, shape in shapes.items()

@@ -201,9 +201,9 @@ for event in worker.ask("generate", prompt=[1], options={{"max_new_tokens": 1000
 
 
 def wait_until_idle(process: psutil.Process) -> None:
-    """Wait until it has worked, and then has used no processor time for half a second."""
+    """Wait until it has worked, and then has used no processor time for a second."""
     busy, since = process.cpu_times().user, time.monotonic()
-    while busy < 0.05 or time.monotonic() - since < 0.5:
+    while busy < 0.02 or time.monotonic() - since < 1:
         time.sleep(0.05)
         if (now := process.cpu_times().user) > busy:
             busy, since = now, time.monotonic()
