@@ -54,11 +54,11 @@ def models_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(models_home: Path) -> Callable[[str, str], Path]:
     """`prepared("openvino", "int8")` is that folder of the default model, made on first use."""
 
-    def prepare(format: str, precision: str) -> Path:
+    def prepare(file_format: str, precision: str) -> Path:
         before = os.environ.get("AIPC_HOME")
         os.environ["AIPC_HOME"] = str(models_home)
         try:
-            return models.prepare(models.DEFAULT_MODEL, format, precision)
+            return models.prepare(models.DEFAULT_MODEL, file_format, precision)
         finally:
             if before is None:
                 del os.environ["AIPC_HOME"]
@@ -88,9 +88,9 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def arena(empty_home: Path) -> Iterator[Arena]:
     """An arena whose workers are ended with the test."""
-    found = Arena()
-    yield found
-    found.close()
+    started = Arena()
+    yield started
+    started.close()
 
 
 @pytest.fixture

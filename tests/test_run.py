@@ -13,6 +13,9 @@ import signal
 import subprocess
 import sys
 import venv
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -335,12 +338,28 @@ def test_cpu_torch_is_chosen_on_linux_without_nvidia(
     assert importlib.import_module("setup.environment").needs_cpu_torch() is needed
 
 
+NPU_PYTHONS = ["3.11", "3.12"]
 SYSTEMS = ["x86_64-pc-windows-msvc", "x86_64-unknown-linux-gnu"]
+
+
+@pytest.fixture(scope="module")
+def resolve() -> Iterator[Callable[[str, str, str], set[str]]]:
+    """`resolve(requirements, system, python)`: the names of all that uv would install there.
+
+    Uv waits for the package index most of the time, so all resolutions run at once.
+    """
+    asked = [("requirements-dev.txt", *target) for target in product(SYSTEMS, PYTHONS)]
+    asked += [("requirements-npu.txt", *target) for target in product(SYSTEMS, NPU_PYTHONS)]
+    with ThreadPoolExecutor(4) as pool:
+        results = {target: pool.submit(resolution, *target) for target in asked}
+        yield lambda *target: results[target].result()
 
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_the_requirements_go_together(system: str, python: str) -> None:
+def test_the_requirements_go_together(
+    system: str, python: str, resolve: Callable[[str, str, str], set[str]]
+) -> None:
     resolved = resolve("requirements-dev.txt", system, python)
     windows = "windows" in system
     assert ("onnxruntime-genai-directml" in resolved) is windows
@@ -348,17 +367,18 @@ def test_the_requirements_go_together(system: str, python: str) -> None:
     assert "torch" in resolved and "torchvision" not in resolved
 
 
-@pytest.mark.parametrize("python", ["3.11", "3.12"])
+@pytest.mark.parametrize("python", NPU_PYTHONS)
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_the_npu_librarys_requirements_go_together(system: str, python: str) -> None:
+def test_the_npu_librarys_requirements_go_together(
+    system: str, python: str, resolve: Callable[[str, str, str], set[str]]
+) -> None:
     resolved = resolve("requirements-npu.txt", system, python)
     windows = "windows" in system
     assert ("intel-npu-acceleration-library" in resolved) is windows
     assert ("openvino" in resolved) is not windows  # the wheel brings its own
 
 
-def resolve(requirements: str, system: str, python: str) -> set[str]:
-    """Names of all that uv would install there."""
+def resolution(requirements: str, system: str, python: str) -> set[str]:
     uv = shutil.which("uv", path=str(Path(sys.executable).parent))
     assert uv, "requirements-dev.txt brings uv"
     files = ["--overrides", str(ROOT / "overrides.txt"), str(ROOT / requirements)]

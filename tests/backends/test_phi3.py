@@ -92,6 +92,7 @@ def test_every_export_is_made_and_says_what_its_weights_are(
     assert read and size and 0 < read < size  # the embeddings are only looked up
 
 
+@pytest.mark.engine
 def test_a_width_that_no_usual_group_divides_gets_the_one_that_does(
     tmp_path: Path, empty_home: Path
 ) -> None:

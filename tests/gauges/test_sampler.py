@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from playground.gauges import sampler as sampler_module
 from playground.gauges.probes import FAILED, HANGS, Probes
 from playground.gauges.readings import Gauge, Moment, Sample
 from playground.gauges.sampler import Sampler
@@ -27,6 +28,12 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     while not is_so() and time.monotonic() < end:
         time.sleep(0.05)
     assert is_so()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples follow faster than once a second."""
+    monkeypatch.setattr(sampler_module, "PERIOD_S", 0.2)
 
 
 def test_the_sampler_reads_once_a_second_and_agrees_on_memory() -> None:
@@ -70,6 +77,7 @@ def busy_ticks() -> tuple[int, int]:
     return busy, busy + idle + iowait
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_probe_that_fails_costs_its_own_gauge_until_it_recovers() -> None:
     npu, gpu = StubGauge(), StubGauge("stub GPU", 40)
     with closing(Sampler(dict, Probes([gpu], [npu], [StubMeter()]))) as sampler:
@@ -86,6 +94,7 @@ def test_a_probe_that_fails_costs_its_own_gauge_until_it_recovers() -> None:
         wait_until(lambda: sampler.latest.npus[0].percent == 93)
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_driver_that_hangs_costs_its_own_gauge_until_it_recovers() -> None:
     class Hanging(StubGauge):
         def read(self, moment: Moment) -> list[Gauge]:
@@ -104,12 +113,14 @@ def test_a_driver_that_hangs_costs_its_own_gauge_until_it_recovers() -> None:
         wait_until(lambda: sampler.latest.gpus[0].percent == 93)
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_probe_without_any_reading_is_shown_by_its_name() -> None:
     with closing(Sampler(dict, Probes(npu=[StubGauge(failing=True)]))) as sampler:
         wait_until(lambda: sampler.latest.npus != ())
         assert (sampler.latest.npus[0].name, sampler.latest.npus[0].percent) == ("stub NPU", None)
 
 
+@pytest.mark.usefixtures("quick")
 def test_workers_that_cannot_be_listed_do_not_end_the_sampler() -> None:
     def fails() -> dict[str, int]:
         calls.append(1)
@@ -134,6 +145,7 @@ def test_an_extra_sample_is_taken_at_once() -> None:
         assert sampler.latest.seconds > 0.5, "what is shown spans a second"
 
 
+@pytest.mark.usefixtures("quick")
 def test_probes_get_the_processes_of_each_lane(worker: subprocess.Popen[str]) -> None:
     npu = StubGauge()
     with closing(Sampler(lambda: {"lane": worker.pid}, Probes(npu=[npu]))):

@@ -76,6 +76,7 @@ def test_a_history_that_cannot_be_written_is_said_and_costs_no_run(tmp_path: Pat
     assert "history" in arena.history_writer.notice.lower()
 
 
+@pytest.mark.engine
 def test_ask_and_bench_are_kept_unless_told_otherwise(tmp_path: Path) -> None:
     short = ("--lanes", FAST, "--max-new-tokens", "8")
     assert playground("ask", "Hello", *short, home=tmp_path).returncode == 0

@@ -205,6 +205,7 @@ def test_the_tokenizer_gives_text_back_as_it_was(prepared: Callable[[str, str], 
 
 
 @pytest.mark.parametrize(("model_format", "precision"), [("openvino", "int4"), ("onnx", "int4")])
+@pytest.mark.engine
 def test_a_path_with_spaces_and_chinese_goes_through_the_converter(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_format: str, precision: str
 ) -> None:
@@ -216,6 +217,7 @@ def test_a_path_with_spaces_and_chinese_goes_through_the_converter(
     assert not list(folder.parent.glob(".*.part"))
 
 
+@pytest.mark.engine
 def test_a_killed_conversion_leaves_nothing_and_the_next_one_succeeds(
     tiny: str, empty_home: Path
 ) -> None:

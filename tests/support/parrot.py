@@ -1,7 +1,7 @@
 """A tiny Llama that says exactly what it is given to say, whatever it is asked.
 
-One-hot embeddings, a layer that adds nothing and an `lm_head` that is a table of next tokens: greedy
-answers are the same in every engine at fp32, int8 and int4. Neither torch nor transformers writes it.
+One-hot embeddings, a layer that adds nothing and an `lm_head` that is a table of next tokens:
+greedy answers are the same in every engine at fp32, int8 and int4. It is written without torch.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ def source(home: Path, **config: Any) -> Path:
     return folder
 
 
-def prepared(home: Path, format: str, precision: str) -> Path:
+def prepared(home: Path, file_format: str, precision: str) -> Path:
     """What a lane of that format and precision reads of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPC_HOME", str(home))
-        return models.prepare(str(source(home)), format, precision)
+        return models.prepare(str(source(home)), file_format, precision)
