@@ -28,7 +28,7 @@ def openvino_genai(folder: str) -> Loop:
         folder, "CPU", scheduler_config=scheduler, INFERENCE_PRECISION_HINT="f32"
     )
 
-    class Stamps(genai.StreamerBase):
+    class Stamps(genai.StreamerBase):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.times: list[int] = []

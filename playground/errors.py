@@ -1,20 +1,20 @@
-"""The exceptions a person gets to read: one sentence on what is wrong, one on what to do.
+"""The errors that the user reads: one sentence on what is wrong, and one on what to do.
 
 PlaygroundError
 ├── BadInput        the call itself is wrong: empty prompt, unknown lane, a limit out of range
 ├── Unavailable     a lane cannot run on this machine: missing device or missing package
 ├── PreparationError  a model could not be fetched, converted or read
 └── WorkerError     a worker failed while loading or generating
-    └── WorkerDied  its process ended, or showed no sign of life and was ended
+    └── WorkerDied  its process ended, or gave no sign of life and was killed
 
-Foreign exceptions are translated at the border where they arise; their text goes to the log.
+Exceptions of other libraries are translated where they arise; their text goes to the log.
 """
 
 from __future__ import annotations
 
 
 class PlaygroundError(Exception):
-    """What is wrong (`message`) and what to do about it (`fix`), each one plain sentence."""
+    """What is wrong (`message`) and what to do about it (`fix`), one sentence each."""
 
     def __init__(self, message: str, fix: str = "") -> None:
         super().__init__(message)
@@ -25,25 +25,25 @@ class PlaygroundError(Exception):
         return f"{self.message} {self.fix}".strip()
 
     def as_dict(self) -> dict[str, str]:
-        """The `error` of a lane's record."""
+        """As JSON: the `error` of a lane's record."""
         return {"message": self.message, "fix": self.fix}
 
 
 class BadInput(PlaygroundError):
-    """The request cannot be run as it is."""
+    """The request is invalid."""
 
 
 class Unavailable(PlaygroundError):
-    """A lane that this machine cannot run."""
+    """The lane cannot run on this machine."""
 
 
 class PreparationError(PlaygroundError):
-    """A model that could not be fetched, converted or read."""
+    """A model could not be fetched, converted or read."""
 
 
 class WorkerError(PlaygroundError):
-    """A worker that failed; its column says so and the others go on."""
+    """A worker failed; the other lanes go on."""
 
 
 class WorkerDied(WorkerError):
-    """A worker whose process is gone; the next run starts it again."""
+    """A worker's process has ended; the next run restarts it."""

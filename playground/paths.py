@@ -1,4 +1,4 @@
-"""Where the project lies, and where the program keeps its data: models, logs, downloads."""
+"""The folders of the project and of the program's data: models, logs, downloads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]  # the project
 
 
 def home() -> Path:
-    """The data folder: `AIPC_HOME`, or the user's own data folder. It is made when missing.
+    """The data folder: `AIPC_HOME`, or else one in the user's data folder; created if missing.
 
-    Raises BadInput when it cannot be used.
+    Raises BadInput if it cannot be used.
     """
     import platformdirs  # here: setup/ reads this module before any package is installed
 

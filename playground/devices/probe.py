@@ -1,15 +1,15 @@
-"""Child process: what one engine finds on this machine, one JSON object a line.
+"""Child process: asks one engine for its devices and prints one JSON object per line.
 
     python -P probe.py SECONDS openvino CPU|GPU|NPU
     python -P probe.py SECONDS torch | npu-library
 
-A process of its own for each, since a broken driver can crash or hang whoever asks it. Imports
-only the standard library and that engine, as the NPU library has a Python of its own.
+Each engine has a process of its own: a broken driver can crash or hang it. This file imports only
+the standard library and that engine: the NPU library has a Python of its own.
 
     ← {"name":"GPU.0","full_name":…,"driver":…,"architecture":…,"luid":…}   a device
-    ← {"answer":true}                                                       to a yes-or-no question
-    ← {"said":"Cannot load library …"}                                      why a plugin is missing
-    ← {"done":true}                                                         not after a failure
+    ← {"answer":true}                                                       there is an NPU
+    ← {"message":"Cannot load library …"}                                   why a plugin is missing
+    ← {"done":true}                                                         at the end, on success
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Line = dict[str, Any]
 
 
 def openvino(plugin: str) -> Iterator[Line]:
-    """The devices of one plugin; asked one by one, so that a broken plugin costs no other."""
+    """The devices of one plugin; a process for each, so a broken plugin affects no other."""
     import openvino as ov
 
     core = ov.Core()
@@ -37,16 +37,16 @@ def openvino(plugin: str) -> Iterator[Line]:
     def tell(device: str, name: str) -> str | None:
         try:
             return str(core.get_property(device, name)).strip() or None
-        except RuntimeError:  # not every plugin, driver or system knows it
+        except RuntimeError:  # not every plugin, driver or system supports it
             return None
 
     try:
         identities = core.get_property(plugin, "AVAILABLE_DEVICES")
-    except RuntimeError as error:  # a plugin that this system has not, or lacks a library for
-        yield {"said": str(error)}
+    except RuntimeError as error:  # not on this system, or a library is missing
+        yield {"message": str(error)}
         return
     for identity in identities:
-        # A single GPU is called "GPU" by OpenVINO, which understands "GPU.0" too.
+        # OpenVINO calls a single GPU "GPU", but also accepts "GPU.0".
         name = f"{plugin}.{identity}" if plugin == "GPU" else plugin
         driver = tell(name, f"{plugin}_DRIVER_VERSION") if plugin != "CPU" else None
         yield {
@@ -59,7 +59,7 @@ def openvino(plugin: str) -> Iterator[Line]:
 
 
 def npu_driver(number: str | None) -> str | None:
-    """The NPU plugin's number: on Linux the second in which the driver was built."""
+    """The driver version of the NPU plugin: on Linux a Unix time, when the driver was built."""
     if sys.platform == "win32" or not (number and number.isdecimal() and int(number) > 10**9):
         return number
     built = datetime.datetime.fromtimestamp(int(number), datetime.timezone.utc)  # noqa: UP017
@@ -67,7 +67,7 @@ def npu_driver(number: str | None) -> str | None:
 
 
 def torch() -> Iterator[Line]:
-    """The GPUs of a CUDA, ROCm (which says CUDA) or XPU build."""
+    """The GPUs of a CUDA, ROCm (which reports CUDA) or XPU build."""
     import torch as pytorch
 
     for kind, module in (("CUDA", pytorch.cuda), ("XPU", pytorch.xpu)):
@@ -82,10 +82,10 @@ def torch() -> Iterator[Line]:
 
 
 def npu_library() -> Iterator[Line]:
-    """Whether Intel's NPU library finds an NPU; without one it would quietly use the CPU.
+    """Whether Intel's NPU library finds an NPU; without one it would silently use the CPU.
 
-    Its packages' own __init__ import torch and transformers (45 s seen); the function that asks the
-    driver needs neither, so they are stood in for by empty ones.
+    The __init__ files of its packages import torch and transformers, which can take 45 s. The
+    function that asks the driver needs neither, so empty packages replace them here.
     """
     name = "intel_npu_acceleration_library"
     spec = importlib.util.find_spec(name)
@@ -106,11 +106,11 @@ PROBES: dict[str, Callable[..., Iterator[Line]]] = {
 
 
 def main() -> None:
-    # An orphan that hangs in a driver, perhaps with the GIL held, ends all the same.
+    # Ends an orphan that hangs in a driver, even if that holds the GIL.
     faulthandler.dump_traceback_later(float(sys.argv[1]), exit=True)
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what an engine prints, in Python or natively, is no answer
-    # OpenVINO would report its import to Google, and has no other switch.
+    os.dup2(2, 1)  # what an engine prints, in Python or natively
+    # OpenVINO's telemetry would report the import to Google; it has no other switch.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
     def write(line: Line) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
 
 from playground.devices import windows
 from playground.devices.hardware import directml_adapters, hardware
@@ -50,7 +49,7 @@ class Answer:
     lines: tuple[JsonObject, ...] = ()
     error: str | None = None
 
-    def value(self, key: str) -> Any:
+    def value(self, key: str) -> object:
         """The value of a key that only one line has; None if no line has it."""
         return next((line[key] for line in self.lines if key in line), None)
 
@@ -82,17 +81,17 @@ def forget() -> None:
 
 def probes() -> dict[str, DeviceQuery]:
     """The questions worth asking: none to an engine that is not installed."""
-    asked = {}
+    queries = {}
     if _spec("openvino"):
         for plugin in PLUGINS:
             title = f"OpenVINO's {plugin} plugin"
-            asked[f"openvino:{plugin}"] = _probe(title, "openvino", plugin)
+            queries[f"openvino:{plugin}"] = _probe(title, "openvino", plugin)
     if torch_build() not in (None, "CPU"):
-        asked["torch"] = _probe("PyTorch", "torch")
+        queries["torch"] = _probe("PyTorch", "torch")
     if npu_environment.ready():
         python = npu_environment.python()
-        asked["npu-library"] = _probe("The NPU library", "npu-library", python=python)
-    return asked
+        queries["npu-library"] = _probe("The NPU library", "npu-library", python=python)
+    return queries
 
 
 def look(probes: Mapping[str, DeviceQuery]) -> Discovery:
@@ -112,18 +111,27 @@ def look(probes: Mapping[str, DeviceQuery]) -> Discovery:
     directml = has_directml()
     here = hardware()
     return Discovery(
-        openvino=tuple(_with_driver(each, here) for answer in openvino for each in answer.devices),
+        openvino=tuple(
+            _with_driver(device, here) for answer in openvino for device in answer.devices
+        ),
         dml=directml_adapters() if directml is not False else (),
-        torch=tuple(_with_driver(each, here) for each in answers.get("torch", Answer()).devices),
-        npu_library=answers.get("npu-library", Answer()).value("answer"),
+        torch=tuple(
+            _with_driver(device, here) for device in answers.get("torch", Answer()).devices
+        ),
+        npu_library=_yes_or_no(answers.get("npu-library", Answer())),
         dml_package=directml,
         errors={name: answer.error for name, answer in answers.items() if answer.error},
         details={
-            name: str(said)
+            name: str(message)
             for name, answer in answers.items()
-            if (said := answer.value("said")) is not None
+            if (message := answer.value("message")) is not None
         },
     )
+
+
+def _yes_or_no(answer: Answer) -> bool | None:
+    value = answer.value("answer")
+    return None if value is None else bool(value)
 
 
 def ask(probe: DeviceQuery) -> Answer:
@@ -153,11 +161,11 @@ def torch_build() -> str | None:
     if spec is None or spec.origin is None:
         return None
     try:
-        told = runpy.run_path(str(Path(spec.origin).with_name("version.py")))
+        build = runpy.run_path(str(Path(spec.origin).with_name("version.py")))
     except (OSError, ImportError, SyntaxError):
         return None
     kinds = {"hip": "ROCm", "cuda": "CUDA", "xpu": "XPU"}
-    return next((kind for name, kind in kinds.items() if told.get(name)), "CPU")
+    return next((kind for name, kind in kinds.items() if build.get(name)), "CPU")
 
 
 def has_directml() -> bool | None:
@@ -188,7 +196,7 @@ def _spec(module: str) -> ModuleSpec | None:
         return None
 
 
-def _device(line: Mapping[str, Any]) -> Device:
+def _device(line: Mapping[str, object]) -> Device:
     given = {name: line.get(name) for name in ("full_name", "driver", "luid", "architecture")}
     texts = {name: None if value is None else str(value) for name, value in given.items()}
     number = texts["luid"]
@@ -209,6 +217,6 @@ def _with_driver(device: Device, here: Sequence[Hardware]) -> Device:
     vendor = {"NPU": "Intel", "CUDA": "NVIDIA"}.get(kind)
     if vendor is None or (device.driver and sys.platform != "win32"):
         return device
-    wanted = "NPU" if kind == "NPU" else "GPU"
-    drivers = [each.driver for each in here if (each.kind, each.vendor) == (wanted, vendor)]
+    wanted = ("NPU" if kind == "NPU" else "GPU", vendor)
+    drivers = [part.driver for part in here if (part.kind, part.vendor) == wanted]
     return replace(device, driver=drivers[0]) if drivers and drivers[0] else device

@@ -1,7 +1,4 @@
-"""Getting lanes ready: prepare the model, start the worker, load and warm up.
-
-A host's stage is what its column shows before there is an answer.
-"""
+"""Gets lanes ready: prepares the model, starts the worker, loads it and warms it up."""
 
 from __future__ import annotations
 
@@ -124,9 +121,8 @@ class Host:
                 raise
             except Exception as error:
                 log.exception("%s could not be made ready", self.lane.name)
-                self.error = WorkerError(
-                    f"The lane could not be made ready: {error}.", "Details are in the log."
-                )
+                message = f"The lane could not be made ready: {error}."
+                self.error = WorkerError(message, "Details are in the log.")
                 self.stage = Stage("failed", None, self.error.message)
                 raise self.error from error
 
@@ -275,9 +271,8 @@ class Hosts:
 
     def choose(self, chosen: list[Lane], model: str) -> None:
         """Load these lanes in the background and unload all others."""
-        for host in self.all():
-            if host.lane not in chosen:
-                host.release()
+        for host in (host for host in self.all() if host.lane not in chosen):
+            host.release()
         for lane in chosen:
             self[lane].load_in_background(model)
 

@@ -1,4 +1,4 @@
-"""Turns what went wrong in a preparation into a sentence and a fix; the details stay in the log."""
+"""A sentence and a fix for each failure of a preparation; details stay in the log."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _GGUF: dict[gguf_errors.Code, tuple[str, str]] = {  # what is wrong, and what to
 
 
 def disk_full(folder: Path, needed: int, what: str, setting: str = "AIPC_HOME") -> PreparationError:
-    """With figures, so that a person knows how much to clear. setting: what moves the folder."""
+    """The error with free and needed bytes. setting: the variable that moves the folder."""
     return PreparationError(
         f"The disk is full: {file_size(free_bytes(folder))} free at {folder}, "
         f"about {file_size(needed)} needed to make {what}.",
@@ -50,7 +50,7 @@ def disk_full(folder: Path, needed: int, what: str, setting: str = "AIPC_HOME") 
 
 
 def check_space(folder: Path, needed: int, what: str) -> None:
-    """Says it before the work instead of after it."""
+    """Raise PreparationError before the work if the disk is too small."""
     if free_bytes(folder) < needed:
         raise disk_full(folder, needed, what)
 
@@ -63,28 +63,28 @@ def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) ->
             message, fix = _GGUF[report["error"]]
             return PreparationError(message.format(report["detail"]), fix)
     short = free_bytes(folder) < needed
-    if _FULL.search(ended.text) or (short and "iostream error" in ended.text):  # OpenVINO's words
+    if _FULL.search(ended.text) or (short and "iostream error" in ended.text):  # OpenVINO's text
         return disk_full(folder, needed, what)
     if ended.code in _KILLED or _MEMORY.search(ended.text):
         why = "ran out of memory" if ended.code not in _KILLED else "was ended by the system"
         return PreparationError(
             f"Making {what} {why}.",
             "Close other programs to free memory, then start again; "
-            f"the converter's own words are in {log}.",
+            f"the converter's messages are in {log}.",
         )
-    if found := _MISSING.search(ended.text):
+    if match := _MISSING.search(ended.text):
         return PreparationError(
-            f"Making {what} needs the Python package {found[1]}, which is not installed.",
+            f"Making {what} needs the Python package {match[1]}, which is not installed.",
             "Install it (pip install -r requirements.txt) and start again.",
         )
     return PreparationError(
         f"Making {what} failed.",
-        f"See the last lines of {log}; nothing half-made is left, and the next start tries again.",
+        f"See the last lines of {log}. No incomplete files are left: the next start tries again.",
     )
 
 
 def from_os(error: OSError, folder: Path, needed: int, what: str) -> PreparationError:
-    """What the operating system refused in this process."""
+    """The error for an OSError of this process."""
     full = (errno.ENOSPC, getattr(errno, "EDQUOT", -1))
     if error.errno in full or getattr(error, "winerror", None) == 112:
         return disk_full(folder, needed, what)
@@ -96,10 +96,10 @@ def from_os(error: OSError, folder: Path, needed: int, what: str) -> Preparation
 
 
 def free_bytes(folder: Path) -> int:
-    """On the disk where a folder is, or will be."""
+    """Free bytes on the disk of a folder that need not exist yet."""
     return shutil.disk_usage(existing(folder)).free
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or its nearest ancestor that exists."""
     return next(path for path in (folder, *folder.parents) if path.exists())

@@ -1,4 +1,4 @@
-"""What a preparation tells the one who asked for it."""
+"""The progress of a preparation, and its cancellation."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from playground.errors import PreparationError
 
 @dataclass(frozen=True)
 class Stage:
-    """What preparation is doing now, for a progress bar and the line below it."""
+    """What a preparation is doing now, for a progress bar and the line below it."""
 
-    name: str  # wait (another preparation is at it) | fetch | convert
-    fraction: float | None  # 0..1, None where nobody can know
-    detail: str  # for a person: "SmolLM2-135M-Instruct, 41 of 93 MB"
+    name: str  # wait (for another preparation) | fetch | convert
+    fraction: float | None  # 0 to 1; None: unknown
+    detail: str  # for the user: "SmolLM2-135M-Instruct, 41 of 93 MB"
 
 
 Report = Callable[[Stage], None]
 
 
 class Cancelled(PreparationError):
-    """A preparation that was called off; nothing half-made is left."""
+    """A preparation was cancelled; no incomplete files are left."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The preparation was cancelled; nothing half-made is left.",
-            "Ask again, and it goes on with what is missing.",
+            "The preparation was cancelled; no incomplete files are left.",
+            "Start it again to continue with what is missing.",
         )
 
 
 def raise_if_set(cancel: threading.Event | None) -> None:
-    """Ends a preparation at a point where nothing is running."""
+    """Raise Cancelled if the event is set; for points at which no child is running."""
     if cancel is not None and cancel.is_set():
         raise Cancelled

@@ -169,7 +169,7 @@ class Worker:
         with self._writing, contextlib.suppress(OSError):
             popen.stdin.close()
 
-    def _write(self, message: dict[str, Any]) -> None:
+    def _write(self, message: dict[str, object]) -> None:
         popen = self._popen
         if popen is None or popen.stdin is None:
             raise self._died()

@@ -36,6 +36,7 @@ WARM_UP_TOKENS = 16
 # switch; OpenVINO works without the package.
 BLOCKED = ("torchvision", "openvino_telemetry")
 
+Request = dict[str, Any]
 Item = Event | tuple[int, int, int]  # an event, or a token: request, token id, time in ns
 
 
@@ -136,7 +137,7 @@ class RequestLoop:
         self._backend = backend
         self._requests = requests
         self._send = sender
-        self._requested: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._requested: SimpleQueue[Request] = SimpleQueue()
         self._stopped: set[int] = set()
 
     def serve(self) -> None:
@@ -164,7 +165,7 @@ class RequestLoop:
                 self._requested.put(message)
         os._exit(0)  # stdin closed: the parent wants us to end, or is gone
 
-    def _load(self, message: dict[str, Any]) -> None:
+    def _load(self, message: Request) -> None:
         """Load, then generate once from ids unrelated to any prompt and discard the answer."""
         self._backend.adapters = [Adapter(**fields) for fields in message.get("adapters", ())]
         start = time.perf_counter()
@@ -178,7 +179,7 @@ class RequestLoop:
         event: Any = {"id": message["id"], "event": "loaded", "load_s": load_s, "warm": True}
         self._send.event(event | asdict(loaded))
 
-    def _generate(self, message: dict[str, Any]) -> None:
+    def _generate(self, message: Request) -> None:
         request, prompt = message["id"], message["prompt"]
         options = Options(**message["options"])
         stop_ids = frozenset() if options.ignore_eos else frozenset(options.stop_ids)

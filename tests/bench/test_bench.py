@@ -48,8 +48,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Make:
 
     def lane(name: str, fixed_capacity: bool = False) -> Lane:
         reads = {"CPU": DeviceSupport("none", ("none",), fixed_capacity)}
-        told = Engine(name, f"tests.support.bench_backends:{name}", "", "", reads)
-        monkeypatch.setitem(ENGINES, name.lower(), told)
+        engine = Engine(name, f"tests.support.bench_backends:{name}", "", "", reads)
+        monkeypatch.setitem(ENGINES, name.lower(), engine)
         return Lane(name.lower(), "CPU", "none")
 
     return lane
@@ -60,8 +60,8 @@ def plan(*lanes: Lane, **settings: Any) -> Plan:
     return Plan(lanes, **{**small, **settings})
 
 
-def steps(arena: Arena, asked: Plan) -> list[Step]:
-    return list(running.run(asked, arena, threading.Event()))
+def steps(arena: Arena, benchmark: Plan) -> list[Step]:
+    return list(running.run(benchmark, arena, threading.Event()))
 
 
 def measure(arena: Arena, *lanes: Lane, **settings: Any) -> dict[str, Any]:
@@ -102,9 +102,9 @@ def test_the_first_run_after_a_load_is_told_once(arena: Arena) -> None:
 
 def test_every_figure_can_be_computed_again_from_the_raw_times(arena: Arena) -> None:
     row = measure(arena, THIRD, new_tokens=50, runs=3)["results"][0]
-    found = recompute(BenchmarkRecord.model_validate(row))
-    assert found.p5.as_json() == row["p5"] and found.p95.as_json() == row["p95"]
-    assert found.median.as_json() == {name: row[name] for name in RunFigures.model_fields}
+    figures = recompute(BenchmarkRecord.model_validate(row))
+    assert figures.p5.as_json() == row["p5"] and figures.p95.as_json() == row["p95"]
+    assert figures.median.as_json() == {name: row[name] for name in RunFigures.model_fields}
     rates = [49e9 / (run["t_ns"][-1] - run["t_ns"][0]) for run in row["runs"]]
     waits = [(run["t_ns"][0] - run["t_in_ns"]) / 1e6 for run in row["runs"]]
     assert row["decode_tps"] == pytest.approx(median(rates))
@@ -188,8 +188,8 @@ def test_steps_tell_how_far_it_is_and_stopping_keeps_what_has_ended(arena: Arena
 
 def test_stopped_while_loading_it_ends_at_once_with_no_rows(arena: Arena) -> None:
     stop = threading.Event()
-    asked = running.run(plan(FAST), arena, stop)
-    for last in asked:
+    generator = running.run(plan(FAST), arena, stop)
+    for last in generator:
         stop.set()
         seen = last
     assert seen.result.results == [] and seen.done == 0
@@ -222,21 +222,21 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_loaded(
 def test_a_context_that_is_known_only_when_the_model_is_there_ends_it_unloaded(
     arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = plan(FAST, OTHER)
+    benchmark = plan(FAST, OTHER)
     monkeypatch.setattr(ByteTokenizer, "context", 20)
     with pytest.raises(BadInput, match="are 28; the model's context is 20"):
-        steps(arena, asked)
+        steps(arena, benchmark)
     assert arena.hosts.pids() == {}
 
 
 def test_turns_are_interleaved_and_no_two_rounds_have_a_number_in_common() -> None:
-    asked = plan(FAST, OTHER, THIRD, prompt_tokens=(8, 9), warmup=1, runs=1)
-    order = turns(asked)
-    assert len(order) == asked.total == 12
+    benchmark = plan(FAST, OTHER, THIRD, prompt_tokens=(8, 9), warmup=1, runs=1)
+    order = turns(benchmark)
+    assert len(order) == benchmark.total == 12
     assert [turn.lanes[0] for turn in order[:6]] == [FAST, OTHER, THIRD] * 2
     assert [turn.counts for turn in order[:6]] == [False] * 3 + [True] * 3
     assert [turn.round for turn in order[::3]] == [0, 1, 2, 3]
-    assert len(turns(replace(asked, mode=TOGETHER))) == 4
+    assert len(turns(replace(benchmark, mode=TOGETHER))) == 4
 
 
 def test_time_left_is_taken_from_the_same_lanes_at_the_nearest_length() -> None:
@@ -259,10 +259,10 @@ def test_percentiles_are_those_of_the_inclusive_definition() -> None:
 
 
 def test_what_no_run_knows_is_none_and_what_some_know_is_theirs() -> None:
-    found = distribution([RunFigures(ttft_ms=1.0), RunFigures(ttft_ms=3.0, energy_j=5.0)])
-    assert found.median.ttft_ms == 2.0
-    assert found.p5.energy_j == found.p95.energy_j == 5.0
-    assert found.median.tpot_ms is None
+    figures = distribution([RunFigures(ttft_ms=1.0), RunFigures(ttft_ms=3.0, energy_j=5.0)])
+    assert figures.median.ttft_ms == 2.0
+    assert figures.p5.energy_j == figures.p95.energy_j == 5.0
+    assert figures.median.tpot_ms is None
 
 
 def test_real_prompts_have_exact_lengths_and_no_control_tokens(
@@ -286,12 +286,12 @@ def test_a_model_that_wants_a_beginning_of_text_gets_one(tmp_path: Path) -> None
         encoding="utf-8",
     )
     words = dict.fromkeys(["<s>", "<unk>", *TEXT.split()])
-    made = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.post_processor = processors.TemplateProcessing(
+    tokenizer = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", 0)]
     )
-    made.save(str(tmp_path / "tokenizer.json"))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "model.safetensors").touch()
     lane = parse("pytorch")
     prompts = prompts_of(lane, str(tmp_path), tokenizer_of(lane, str(tmp_path)))
@@ -301,11 +301,11 @@ def test_a_model_that_wants_a_beginning_of_text_gets_one(tmp_path: Path) -> None
 
 
 def test_the_copy_bandwidth_is_bytes_read_and_written_over_time() -> None:
-    found = memory_bandwidth.copy_bandwidth(8 * 2**20, min_s=0.05)
-    assert 0.1 < found["copy_gbs"] < 5_000
+    bandwidth = memory_bandwidth.copy_bandwidth(8 * 2**20, min_s=0.05)
+    assert 0.1 < bandwidth["copy_gbs"] < 5_000
     assert (
-        found["threads"] == memory_bandwidth.cores()
-        and found["passes"] >= memory_bandwidth.MIN_PASSES
+        bandwidth["threads"] == memory_bandwidth.cores()
+        and bandwidth["passes"] >= memory_bandwidth.MIN_PASSES
     )
 
 
@@ -325,15 +325,15 @@ def test_what_slows_a_processor_down_is_read_from_a_stub_of_sysfs(tmp_path: Path
     governor = tmp_path / machine.CPUS / "cpu0/cpufreq/scaling_governor"
     governor.parent.mkdir()
     governor.write_text("powersave\n", encoding="utf-8")
-    found = machine.conditions(tmp_path)
-    assert (found.throttle_events, found.governor) == (7, "powersave")
+    conditions = machine.conditions(tmp_path)
+    assert (conditions.throttle_events, conditions.governor) == (7, "powersave")
 
 
 def test_the_machine_is_in_the_result(arena: Arena) -> None:
-    told = measure(arena, FAST, runs=1)["machine"]
-    assert told["cpu"] and told["os"] and told["memory_gb"] > 0.5
-    assert {"before", "after", "power_source", "devices", "memory_copy"} <= {*told}
-    assert any(row["package"] == "psutil" and row[".venv"] for row in told["packages"])
+    description = measure(arena, FAST, runs=1)["machine"]
+    assert description["cpu"] and description["os"] and description["memory_gb"] > 0.5
+    assert {"before", "after", "power_source", "devices", "memory_copy"} <= {*description}
+    assert any(row["package"] == "psutil" and row[".venv"] for row in description["packages"])
 
 
 def test_a_real_engine_has_its_share_of_the_roof(

@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_nothing_half_made_and_no_process(
     children = psutil.Process(asked.process.pid).children(recursive=True)
     asked.process.send_signal(signal.SIGINT)
     assert asked.process.wait(60) == 130
-    assert "nothing half-made is left. Ask again, and it goes on" in asked.output
+    assert "no incomplete files are left. Start it again to continue" in asked.output
     assert "ready in" not in asked.output and "Traceback" not in asked.output
     assert children and not psutil.wait_procs(children, timeout=10)[1]
     left = [path for path in (empty_home / "models").rglob("*") if path.suffix != ".lock"]

@@ -52,18 +52,18 @@ def markdown_rows(text: str) -> list[list[str]]:
 def test_json_that_comes_back_tells_the_same_figures(
     tps: float | None, ttft: float | None, name: str, prompt: str
 ) -> None:
-    found = result(record(decode_tps=tps, ttft_ms=ttft, device_name=name))
-    kept = entry(found, settings(prompt), [{"cpu": tps}], "2026-11-20T12:34:56.789Z")
+    content = result(record(decode_tps=tps, ttft_ms=ttft, device_name=name))
+    kept = entry(content, settings(prompt), [{"cpu": tps}], "2026-11-20T12:34:56.789Z")
     assert import_json(to_json([kept])) == [kept]
     assert import_json(to_json([kept, kept])) == [kept, kept]
 
 
 def test_what_ask_and_bench_print_can_be_imported() -> None:
-    asked, measured = result(), bench(record(prompt_tokens=32, runs=[{"t_ns": [1, 2]}]))
-    assert import_json(json.dumps(asked)) == [entry(asked)]
-    [taken] = import_json(json.dumps(measured))
+    run_result, benchmark = result(), bench(record(prompt_tokens=32, runs=[{"t_ns": [1, 2]}]))
+    assert import_json(json.dumps(run_result)) == [entry(run_result)]
+    [taken] = import_json(json.dumps(benchmark))
     assert (taken.kind, taken.model) == (BENCH, "smollm2-135m")
-    assert taken.result.as_json() == measured
+    assert taken.result.as_json() == benchmark
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_what_ask_and_bench_print_can_be_imported() -> None:
     ],
 )
 def test_a_file_that_is_none_of_ours_gets_a_sentence(text: str, words: str) -> None:
-    with pytest.raises(BadInput, match=words) as found:
+    with pytest.raises(BadInput, match=words) as refusal:
         import_json(text)
-    assert found.value.fix
+    assert refusal.value.fix
 
 
 @given(st.lists(st.tuples(TEXTS, FIGURES), min_size=1, max_size=4))
@@ -134,8 +134,8 @@ def test_csv_has_a_row_for_each_lane_and_prompt_length() -> None:
 
 @given(name=TEXTS, recipe=TEXTS)
 def test_text_stays_text_in_a_markdown_table(name: str, recipe: str) -> None:
-    found = run(record(device_name=name, weights={"recipe": recipe}), record("pytorch:CPU:fp32"))
-    head, first, second = markdown_rows(to_markdown([found]))
+    measured = run(record(device_name=name, weights={"recipe": recipe}), record("pytorch:CPU:fp32"))
+    head, first, second = markdown_rows(to_markdown([measured]))
     assert len(head) == len(first) == len(second)
     cells = dict(zip(head, first, strict=True))
     words = " ".join(name.replace("\0", " ").split())
@@ -164,13 +164,13 @@ def test_markdown_says_what_was_run_what_is_unknown_and_what_is_contended() -> N
 def test_two_runs_are_compared_figure_by_figure() -> None:
     a = run(record(decode_tps=40.0, load_s=0.0, energy_j=None), mode="in-turn")
     b = run(record(decode_tps=50.0, energy_j=8.0), record("pytorch:CPU:fp32"), mode="in-turn")
-    found = compare(a, b)
-    rows = {(row.lane, row.figure): (row.a, row.b, row.ratio) for row in found.rows}
+    comparison = compare(a, b)
+    rows = {(row.lane, row.figure): (row.a, row.b, row.ratio) for row in comparison.rows}
     assert rows["openvino-genai:CPU:int8", "decode_tps"] == (40.0, 50.0, 1.25)
     assert rows["openvino-genai:CPU:int8", "load_s"] == (0.0, 1.25, None)
     assert rows["openvino-genai:CPU:int8", "j_per_token"] == (None, 1.0, None)
     assert rows["pytorch:CPU:fp32", "decode_tps"] == (None, 41.2, None)
-    assert found.sharing == [] and found.differing == []
+    assert comparison.sharing == [] and comparison.differing == []
 
 
 def test_together_against_in_turn_tells_what_sharing_costs() -> None:
@@ -178,11 +178,11 @@ def test_together_against_in_turn_tells_what_sharing_costs() -> None:
     alone = run(record(decode_tps=40.0), other, mode="in-turn")
     shared = run(record(decode_tps=10.0), other)
     for pair in ((alone, shared), (shared, alone)):
-        found = compare(*pair)
-        [first, second] = found.sharing
+        comparison = compare(*pair)
+        [first, second] = comparison.sharing
         assert (first.lane, first.ratio) == ("openvino-genai:CPU:int8", 0.25)
         assert second.ratio is None
-        assert found.differing == ["mode"]
+        assert comparison.differing == ["mode"]
 
 
 def test_what_is_not_alike_has_no_price_of_sharing() -> None:
@@ -210,8 +210,8 @@ def test_the_command_line_exports_and_imports(empty_home: Path, tmp_path: Path) 
     printed = playground("history", "export", number, home=empty_home)
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         (tmp_path / "run.json").write_text(printed.stdout, encoding=encoding)
-        said = playground("history", "import", str(tmp_path / "run.json"), home=empty_home)
-        again = history.get(int(said.stdout.removeprefix("Imported as ").rstrip(".\n")))
+        imported = playground("history", "import", str(tmp_path / "run.json"), home=empty_home)
+        again = history.get(int(imported.stdout.removeprefix("Imported as ").rstrip(".\n")))
         before = history.get(int(number))
         assert before and again and again.id != before.id
         assert (again.result, again.settings, again.gauges, again.made_at) == (

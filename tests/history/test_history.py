@@ -28,8 +28,8 @@ from tests.support.measured import entry, result, settings
 history, me, number = History(Path(sys.argv[1])), sys.argv[2], 0
 while True:
     number += 1
-    said = settings(f"{me} {number} " + "x" * (number * 7919 % 60_000))
-    print(history.add(entry(result(), said, [{"cpu_percent": number}])), number, flush=True)
+    written = settings(f"{me} {number} " + "x" * (number * 7919 % 60_000))
+    print(history.add(entry(result(), written, [{"cpu_percent": number}])), number, flush=True)
 """
 
 
@@ -54,11 +54,11 @@ def keep(history: History, prompt: str = "Hi", lane: str = "onnx-genai:CPU:int4"
 
 def test_what_was_added_comes_back_as_it_was(history: History) -> None:
     gauges: list[object] = [{"cpu_percent": 12.5}, {"cpu_percent": None}]
-    said, measured = settings("你好 \0 \ud800 “quoted”"), result()
-    entry_id = history.add(entry(measured, said, gauges))
+    kept_settings, measured = settings("你好 \0 \ud800 “quoted”"), result()
+    entry_id = history.add(entry(measured, kept_settings, gauges))
     kept = history.get(entry_id)
     assert kept is not None and kept.id == entry_id and kept.made_at
-    assert (kept.settings.as_json(), kept.result.as_json()) == (said, measured)
+    assert (kept.settings.as_json(), kept.result.as_json()) == (kept_settings, measured)
     assert kept.gauges == gauges
 
 
@@ -70,12 +70,12 @@ def test_killed_writers_lose_at_most_the_run_in_flight(tmp_path: Path) -> None:
         writers = {name: child(WRITER, str(path), name) for name in names}
         for me, writer in writers.items():
             assert writer.stdout is not None
-            said = [writer.stdout.readline() for _ in range(chance.randint(1, 30))]
+            lines = [writer.stdout.readline() for _ in range(chance.randint(1, 30))]
             writer.kill()
             rest = [line for line in writer.stdout if line.endswith("\n")]
             writer.stdout.close()
             writer.wait()
-            for line in [*said, *rest]:
+            for line in [*lines, *rest]:
                 first, number = line.split()
                 added[int(first)] = f"{me} {number} "
     history = History(path)
@@ -135,13 +135,13 @@ def test_a_summary_tells_what_was_run_without_its_answers(history: History) -> N
     keep(history, "x" * 5000)
     lengths = record(prompt_tokens=32, decode_tps=50.0), record(prompt_tokens=256)
     history.add(entry(bench(*lengths)))
-    [measured], [asked] = history.find(kind=BENCH), history.find(kind=RUN)
-    assert asked.prompt == "x" * 200
+    [measured], [run] = history.find(kind=BENCH), history.find(kind=RUN)
+    assert run.prompt == "x" * 200
     lane = {"lane": "onnx-genai:CPU:int4", "status": "ok", "decode_tps": 41.2, "prompt_tokens": 37}
-    assert [each.as_json() for each in asked.lanes] == [lane]
+    assert [each.as_json() for each in run.lanes] == [lane]
     assert (measured.model, measured.mode) == ("smollm2-135m", "in-turn")
-    told = [(each.decode_tps, each.prompt_tokens) for each in measured.lanes]
-    assert told == [(50.0, 32)], "of the first length, which it names"
+    figures = [(each.decode_tps, each.prompt_tokens) for each in measured.lanes]
+    assert figures == [(50.0, 32)], "of the first length, which it names"
 
 
 def test_what_is_deleted_is_gone_from_the_disk_and_its_id_is_not_given_again(
@@ -213,8 +213,8 @@ try:
 except PlaygroundError as error:
     print(error)
 """
-    said, _ = child(code, str(history.path)).communicate(timeout=60)
-    assert "The history cannot be used: " in said and "Free some space" in said
+    printed, _ = child(code, str(history.path)).communicate(timeout=60)
+    assert "The history cannot be used: " in printed and "Free some space" in printed
     assert history.count() == 1 and keep(history) and history.notice == ""
 
 

@@ -26,9 +26,9 @@ def store(tmp_path: Path) -> History:
 
 @pytest.fixture
 def arena(store: History) -> Iterator[Arena]:
-    found = Arena(store)
-    yield found
-    found.close()
+    arena = Arena(store)
+    yield arena
+    arena.close()
 
 
 def ended(arena: Arena, *, keep: bool = True, request: Request = HELLO) -> RunResult:

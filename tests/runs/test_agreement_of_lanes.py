@@ -25,18 +25,18 @@ def test_each_lane_tells_where_it_leaves_the_highest_precision() -> None:
         lane("int8", [1, 2, 3, 4, 5]),
         lane("fp32", [1, 2, 3, 4, 5]),
     ]
-    found = agreement(lanes, temperature=0.0, first=4)
-    assert found is not None
-    int4, int8 = found
+    agreements = agreement(lanes, temperature=0.0, first=4)
+    assert agreements is not None
+    int4, int8 = agreements
     assert (int4.lane, int4.reference) == ("pytorch:CPU:int4", "pytorch:CPU:fp32")
     assert (int4.compared, int4.leaves_at, int4.agreeing, int4.counted) == (5, 2, 3, 4)
     assert (int8.leaves_at, int8.agreeing, int8.counted) == (None, 4, 4)
 
 
 def test_only_what_both_have_is_compared() -> None:
-    found = agreement([lane("fp16", [1, 2, 3]), lane("int8", [1, 2, 3, 4, 5])], 0)
-    assert found is not None
-    assert (found[0].compared, found[0].leaves_at, found[0].counted) == (3, None, 3)
+    agreements = agreement([lane("fp16", [1, 2, 3]), lane("int8", [1, 2, 3, 4, 5])], 0)
+    assert agreements is not None
+    assert (agreements[0].compared, agreements[0].leaves_at, agreements[0].counted) == (3, None, 3)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_only_what_both_have_is_compared() -> None:
 def test_the_reference_is_the_highest_precision_and_the_first_of_equals(
     precisions: list[str], highest: str
 ) -> None:
-    found = reference_of([lane(each, [1]) for each in precisions], 0.0)
-    assert found is not None and found.precision == highest
+    reference = reference_of([lane(each, [1]) for each in precisions], 0.0)
+    assert reference is not None and reference.precision == highest
 
 
 @pytest.mark.parametrize("temperature", [0.7, None])

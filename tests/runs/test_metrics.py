@@ -11,13 +11,13 @@ MS = 1_000_000
 
 def test_the_figures_follow_their_definitions() -> None:
     # submitted at 0, begun at 5 ms, tokens at 105, 125, 145, 205 ms
-    found = timings(0, 5 * MS, [105 * MS, 125 * MS, 145 * MS, 205 * MS])
-    assert found.ttft_ms == pytest.approx(100)
-    assert found.ttft_user_ms == pytest.approx(105)
-    assert found.decode_tps == pytest.approx(30)  # 3 intervals in 100 ms
-    assert found.tpot_ms == pytest.approx(100 / 3)
-    assert found.itl_p50_ms == pytest.approx(20)
-    assert found.itl_p95_ms == pytest.approx(56)  # 20 + 0.9 · (60 − 20), as numpy has it
+    figures = timings(0, 5 * MS, [105 * MS, 125 * MS, 145 * MS, 205 * MS])
+    assert figures.ttft_ms == pytest.approx(100)
+    assert figures.ttft_user_ms == pytest.approx(105)
+    assert figures.decode_tps == pytest.approx(30)  # 3 intervals in 100 ms
+    assert figures.tpot_ms == pytest.approx(100 / 3)
+    assert figures.itl_p50_ms == pytest.approx(20)
+    assert figures.itl_p95_ms == pytest.approx(56)  # 20 + 0.9 · (60 − 20), as numpy has it
 
 
 def test_what_cannot_be_known_is_none_and_never_zero() -> None:
@@ -30,8 +30,8 @@ def test_what_cannot_be_known_is_none_and_never_zero() -> None:
 
 
 def test_two_tokens_have_one_interval() -> None:
-    found = timings(0, 0, [10 * MS, 30 * MS])
-    assert found.itl_p50_ms == found.itl_p95_ms == found.tpot_ms == pytest.approx(20)
+    figures = timings(0, 0, [10 * MS, 30 * MS])
+    assert figures.itl_p50_ms == figures.itl_p95_ms == figures.tpot_ms == pytest.approx(20)
 
 
 def test_bandwidth_is_weights_times_rate() -> None:

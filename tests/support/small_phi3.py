@@ -120,7 +120,7 @@ def main(folder: Path, seed: int, changes: dict[str, Any]) -> None:
         "eos_token_id": end,
         "pad_token_id": end,
     }
-    model = Phi3ForCausalLM(Phi3Config(**fields | changes))
+    model = Phi3ForCausalLM(Phi3Config(**fields | changes))  # type: ignore[no-untyped-call]
     chats = [
         f"<|user|>\n{question}<|end|>\n<|assistant|>\n{answer}<|end|>\n<|endoftext|>"
         for question, answer in ANSWERS.items()

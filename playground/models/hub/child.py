@@ -198,8 +198,8 @@ class Model:
 
     def _try_longest_path(self) -> None:
         """Fail before the download if Windows refuses paths of 260 characters."""
-        longest = max(map(self.pointer, self.names), key=lambda path: len(str(path)))
-        probe = longest.with_name(f"~{longest.name[1:]}")
+        path = max(map(self.pointer, self.names), key=lambda path: len(str(path)))
+        probe = path.with_name(f"~{path.name[1:]}")
         probe.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
