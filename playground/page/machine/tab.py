@@ -33,18 +33,16 @@ def build() -> MachineTab:
     """Add the components: memory and actions, the report, devices and lanes."""
     memory = gr.Markdown(elem_id="memory")
     with gr.Row(elem_id="actions", elem_classes="owner-only"):
-        unload = gr.Button("Unload idle workers", size="sm", scale=0, min_width=0)
-        set_up = gr.Button(
-            "Set up the Intel NPU Library", size="sm", scale=0, min_width=0, visible=False
-        )
-        make_report = gr.Button("Create a report", size="sm", scale=0, min_width=0)
+        unload = gr.Button("Unload idle workers", size="sm", scale=0)
+        set_up = gr.Button("Set up the Intel NPU Library", size="sm", scale=0, visible=False)
+        make_report = gr.Button("Create a report", size="sm", scale=0)
     status = html("note", NO_NOTE, elem_id="machine-note")
     job = html("job", elem_id="setting-up")
     with gr.Column(visible=False, elem_id="report") as report_column:
         report = gr.Textbox(
             label=REPORT_HINT, lines=20, max_lines=20, interactive=False, buttons=["copy"]
         )
-        save_report = gr.Button("Download", size="sm", scale=0, min_width=0)
+        save_report = gr.Button("Download", size="sm", scale=0)
     board = html("machine", elem_id="machine")
     return MachineTab(
         memory,
