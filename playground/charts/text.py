@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import PureWindowsPath
 from unicodedata import east_asian_width
 
-from playground.models.hub.files import parse_id
-
 MAX_NAME_COLUMNS = 48  # of a lane, a model or any other word
 
 
@@ -27,6 +25,8 @@ def shortened(text: str) -> str:
 
 def model_name(model: str) -> str:
     """The name of a preset or a hub's repository; only the end of a path, which may name a user."""
+    from playground.models.hub.files import parse_id  # here: `playground.models` takes long
+
     name = plain(model)
     if "\\" not in name and ("/" not in name or parse_id(name)):
         return name

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from playground.charts.text import model_name, plain, shortened
-from playground.gauges.power_source import PowerSource
 from playground.history.columns import figure
 from playground.history.entry import Entry
 from playground.runs.benchmark_record import (
@@ -89,6 +88,8 @@ class View:
 
     def small_print(self, whiskers: bool) -> list[str]:
         """What somebody needs to quote the picture: machine, settings, engines, power source."""
+        from playground.gauges.power_source import PowerSource  # here: psutil takes long
+
         day = plain(self.machine.measured_at or "")[:10]
         setup = [self.settings_text(whiskers), ", ".join(self.engines()), day]
         power = self.machine.power_source or PowerRecord()

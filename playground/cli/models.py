@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from playground import models
 from playground.cli.command import FAILED, INTERRUPTED, OK, ctrl_c
 from playground.cli.lanes import chosen_lanes
 from playground.cli.options import AsJson, Lanes, Model
-from playground.cli.output import print_json, print_table, table
+from playground.cli.output import print_json, print_table
 from playground.cli.progress import PreparationProgress
 from playground.errors import PlaygroundError
 from playground.formatting import file_size
@@ -75,12 +75,8 @@ def list_models(as_json: AsJson = False) -> int:
     if as_json:
         print_json([json_of(model) for model in inventory])
         return OK
-    output = table("model", "format", "size", "weights", "folder")
-    output.columns[2].justify = "right"
-    for model in inventory:
-        for row in rows(model):
-            output.add_row(*map(Text, row))
-    print_table(output, width=200)
+    headings = ("model", "format", "size", "weights", "folder")
+    print_table(headings, chain.from_iterable(map(rows, inventory)), right=("size",), width=200)
     print(f"{file_size(sum(model.bytes for model in inventory))} in {home() / 'models'}")
     return OK
 
