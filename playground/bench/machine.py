@@ -37,7 +37,7 @@ def describe(lanes: Iterable[Lane], copy: MemoryCopy | None) -> BenchmarkMachine
         **doctor.machine.machine(),
         program={**doctor.machine.program(ROOT)},
         hardware=[asdict(device) for device in devices.hardware()],
-        devices=[{**row} for row in rows if row["name"] is not None],
+        devices=[asdict(row) for row in rows if row.name is not None],
         packages=[{**row} for row in packages.versions(ROOT) if row[".venv"] or row[".venv-npu"]],
         memory_copy=copy,
         before=conditions(),

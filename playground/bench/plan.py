@@ -81,17 +81,12 @@ class Plan:
         return max(self.prompt_tokens) + max(self.new_tokens, MIN_ANSWER_TOKENS)
 
     def settings(self) -> BenchmarkSettings:
-        return BenchmarkSettings(
-            lanes=[lane.name for lane in self.lanes],
-            model=self.model if self.lanes[0].needs_model else "none",
-            prompt_tokens=list(self.prompt_tokens),
-            new_tokens=self.new_tokens,
-            runs=self.runs,
-            warmup=self.warmup,
-            mode=self.mode,
-            temperature=0.0,
-            ignore_eos=True,
-        )
+        changed = {
+            "lanes": [lane.name for lane in self.lanes],
+            "model": self.model if self.lanes[0].needs_model else "none",
+            "prompt_tokens": list(self.prompt_tokens),
+        }
+        return BenchmarkSettings(**{**vars(self), **changed}, temperature=0.0, ignore_eos=True)
 
 
 def _check_whole(what: str, value: int, low: int, high: int) -> None:

@@ -21,10 +21,7 @@ from playground.runs.benchmark_record import (
 )
 from playground.runs.figures import RunFigures, Timings
 from playground.runs.lane_run import LaneRun
-from playground.runs.record import Failure
-
-# Measured once for each run by the gauges, not computed from its times.
-MEASURED = [name for name in RawRun.model_fields if name in RunFigures.model_fields]
+from playground.runs.record import Failure, Record
 
 
 class ResultRow:
@@ -115,11 +112,15 @@ def raw_run(run: LaneRun) -> RawRun:
         t0_ns=run.t0,
         t_in_ns=run.t_in,
         t_ns=run.times,
-        peak_rss_mb=record.peak_rss_mb,
-        energy_j=record.energy_j,
-        device_busy_pct=record.device_busy_pct,
         device_proof=record.device_proof,
+        **measured(record),
     )
+
+
+def measured(run: Record | RawRun) -> dict[str, float | None]:
+    """What the gauges measured once for a run, and nothing can be computed from."""
+    names = RawRun.model_fields.keys() & RunFigures.model_fields.keys()
+    return {name: getattr(run, name) for name in names}
 
 
 def recompute(record: BenchmarkRecord) -> Distribution:
@@ -134,7 +135,7 @@ def figures_of(run: RawRun, read_bytes: int | None) -> RunFigures:
         **dict(timings),
         bandwidth_gbs=metrics.bandwidth_gbs(read_bytes, timings.decode_tps),
         j_per_token=metrics.j_per_token(run.energy_j, len(run.t_ns)),
-        **{name: getattr(run, name) for name in MEASURED},
+        **measured(run),
     )
 
 

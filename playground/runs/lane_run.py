@@ -211,7 +211,6 @@ class LaneRun:
             text, ids, times = self._text, list(self._ids), list(self._times)
         timings = metrics.timings(self.t0, self.t_in, times)
         weights = Weights.model_validate(self._weights)
-        model = self._request.model
         return Record(
             lane=lane.name,
             backend=lane.backend,
@@ -223,7 +222,7 @@ class LaneRun:
             library_version=loaded.get("library_version"),
             threads=loaded.get("threads"),
             capacity=loaded.get("capacity"),
-            model=model if lane.needs_model else "none",
+            model=self._request.model if lane.needs_model else "none",
             mode=self._request.mode,
             warm=loaded.get("warm"),
             status=self.status,
@@ -233,12 +232,7 @@ class LaneRun:
             prompt_tokens=len(self.prompt) or None,
             new_tokens=len(ids),
             load_s=loaded.get("load_s"),
-            ttft_ms=timings.ttft_ms,
-            ttft_user_ms=timings.ttft_user_ms,
-            decode_tps=timings.decode_tps,
-            tpot_ms=timings.tpot_ms,
-            itl_p50_ms=timings.itl_p50_ms,
-            itl_p95_ms=timings.itl_p95_ms,
+            **dict(timings),
             peak_rss_mb=self._peak_rss_mb,
             bandwidth_gbs=metrics.bandwidth_gbs(weights.read_bytes, timings.decode_tps),
             energy_j=self._energy_j,

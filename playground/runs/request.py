@@ -24,9 +24,7 @@ class Request:
     temperature: float = 0.0
     system: str = ""
     model: str = models.DEFAULT_MODEL
-    ignore_eos: bool = (
-        False  # go on until max_new_tokens, for the same number of tokens on all lanes
-    )
+    ignore_eos: bool = False  # go on until max_new_tokens, for equally long answers on all lanes
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not isinstance(self.system, str):
@@ -52,13 +50,4 @@ class Request:
             )
 
     def settings(self) -> RunSettings:
-        return RunSettings(
-            prompt=self.prompt,
-            lanes=[lane.name for lane in self.lanes],
-            mode=self.mode,
-            max_new_tokens=self.max_new_tokens,
-            temperature=self.temperature,
-            system=self.system,
-            model=self.model,
-            ignore_eos=self.ignore_eos,
-        )
+        return RunSettings(**{**vars(self), "lanes": [lane.name for lane in self.lanes]})
