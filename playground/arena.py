@@ -188,15 +188,16 @@ class Run:
         been loaded."""
         for attempt in range(MAX_LOADS):
             with self._hosts.devices:
-                lost = [run for run in runs if not run.finished and not self._is_ready(run)]
+                lost = [
+                    run
+                    for run in runs
+                    if not (run.finished or run.host.is_ready(self.request.model, self._capacity))
+                ]
                 if not lost or attempt == MAX_LOADS - 1:
                     with models.paused():
                         yield
                     return
             self._make_ready(lost)
-
-    def _is_ready(self, run: LaneRun) -> bool:
-        return run.host.is_ready(self.request.model, self._capacity)
 
     def _make_ready(self, runs: list[LaneRun]) -> None:
         """Prepare and load these lanes; a lane that fails or is stopped ends its run."""

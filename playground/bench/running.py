@@ -168,7 +168,8 @@ class _Benchmark:
         last: tuple[Lane, ...] = ()
         while remaining and not self._stop.is_set():
             turn = remaining[0]
-            lanes = [lane for lane in turn.lanes if self._measures(lane, turn.prompt_tokens)]
+            working = [lane for lane in turn.lanes if lane not in self._failed]
+            lanes = [lane for lane in working if self._row(lane, turn.prompt_tokens).open]
             if lanes:
                 ahead = [turn for turn in remaining if not self._failed.keys() >= {*turn.lanes}]
                 yield self.step(turn=turn, seconds_left=self._pace.left(ahead))
@@ -181,9 +182,6 @@ class _Benchmark:
             if not self._stop.is_set():
                 self._done += len(turn.lanes)
             remaining.pop(0)
-
-    def _measures(self, lane: Lane, tokens: int) -> bool:
-        return lane not in self._failed and self._row(lane, tokens).open
 
     def _run(self, turn: Turn, lanes: list[Lane]) -> None:
         """One run of each of these lanes, all at the same time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -83,12 +84,9 @@ def bench(
         warmup=warmup,
         mode=mode,
     )
-    arena = Arena(None if no_history else History())
-    arena.hosts.force = force
-    try:
+    with closing(Arena(None if no_history else History())) as arena:
+        arena.hosts.force = force
         result, interrupted = measure(plan, arena)
-    finally:
-        arena.close()
     print_notice(arena.history_writer.notice)
     if interrupted:
         say("Interrupted." if result.results else "Interrupted before anything was measured.")

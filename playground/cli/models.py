@@ -6,7 +6,6 @@ import threading
 from dataclasses import asdict
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -73,17 +72,12 @@ def prepare_lane(
 def list_models(as_json: AsJson = False) -> int:
     inventory = models.inventory()
     if as_json:
-        print_json([json_of(model) for model in inventory])
+        print_json([asdict(model) for model in inventory])
         return OK
     headings = ("model", "format", "size", "weights", "folder")
     print_table(headings, chain.from_iterable(map(rows, inventory)), right=("size",), width=200)
     print(f"{file_size(sum(model.bytes for model in inventory))} in {home() / 'models'}")
     return OK
-
-
-def json_of(model: models.StoredModel) -> dict[str, object]:
-    parts = [{**asdict(part), "folder": str(part.folder)} for part in model.parts]
-    return {**asdict(model), "parts": parts}
 
 
 def rows(model: models.StoredModel) -> list[list[str]]:
@@ -108,14 +102,11 @@ def remove(model: ModelName, cache: Cache = False) -> int:
     stored = models.item_of(model)
     freed = models.remove(model, cache=cache)
     print(f"{stored.title} is removed: {file_size(freed)} freed.")
-    shared = {part.folder: part.bytes for part in stored.parts if in_hub_cache(part.folder)}
+    hub = hub_cache().absolute()
+    shared = {part.folder: part.bytes for part in stored.parts if part.folder.is_relative_to(hub)}
     if shared and not cache:
         print(
             f"{file_size(sum(shared.values()))} of it stays in the Hugging Face cache, which "
             "other programs share; --cache removes that, too."
         )
     return OK
-
-
-def in_hub_cache(folder: Path) -> bool:
-    return folder.is_relative_to(hub_cache().absolute())

@@ -15,7 +15,7 @@ STYLES = {"ok": "green", "error": "red", "unavailable": "yellow", "stopped": "ye
 
 
 def print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))  # paths as text
 
 
 def joined(*parts: str) -> str:

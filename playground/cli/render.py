@@ -35,7 +35,8 @@ def stream(run: Run) -> RunResult:
     if console.is_terminal:
         with Live(console=console, refresh_per_second=STATES_HZ, transient=True) as live:
             for _ in ticks(run):
-                live.update(panels(run))
+                panels = [panel(lane_run) for lane_run in run.lanes.values()]
+                live.update(Columns(panels, equal=True, expand=True))
     result = wait_for(run)
     for lane_run in run.lanes.values():
         print_answer(console, lane_run)
@@ -52,11 +53,6 @@ def ticks(run: Run) -> Iterator[None]:
         run.stop()
         run.done.wait(3)
         raise
-
-
-def panels(run: Run) -> Columns:
-    """The lanes side by side."""
-    return Columns([panel(lane_run) for lane_run in run.lanes.values()], equal=True, expand=True)
 
 
 def panel(run: LaneRun) -> Panel:
