@@ -4,9 +4,9 @@ a record can be computed again from the raw times in it."""
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
+from operator import itemgetter
 
 from playground.bench import memory_bandwidth
 from playground.bench.statistics import Distribution, distribution
@@ -95,14 +95,11 @@ class ResultRow:
 
 def proof(runs: Sequence[RawRun], median: float | None) -> str:
     """Which device did the work, in the words of the run whose load is nearest to the median."""
-    nearest, distance = "", math.inf
-    for run in runs:
-        if median is None or run.device_busy_pct is None:
-            continue
-        if abs(run.device_busy_pct - median) < distance:
-            nearest = run.device_proof or ""
-            distance = abs(run.device_busy_pct - median)
-    return nearest
+    if median is None:
+        return ""
+    loads = [(run.device_busy_pct, run.device_proof or "") for run in runs]
+    known = [(abs(load - median), text) for load, text in loads if load is not None]
+    return min(known, key=itemgetter(0), default=(0.0, ""))[1]
 
 
 def raw_run(run: LaneRun) -> RawRun:

@@ -97,12 +97,14 @@ class Entry:
         lanes: dict[str, Record] = {}
         for record in self.records:
             lanes.setdefault(record.lane, record)
-        names = ("lane", "status", "decode_tps", "prompt_tokens")
         return {
             "prompt": self.prompt[:MAX_PROMPT_PREVIEW],
             "model": self.model,
             "mode": self.mode,
-            "lanes": [{name: getattr(record, name) for name in names} for record in lanes.values()],
+            "lanes": [
+                {name: getattr(record, name) for name in LaneSummary.model_fields}
+                for record in lanes.values()
+            ],
         }
 
     def search_text(self) -> str:

@@ -1,9 +1,5 @@
 """What one lane's part in a run leaves behind, as JSON and as a type: the record of
-docs/design.md.
-
-Nothing but pydantic and the standard library is imported here, so that a history can be read
-without an engine.
-"""
+docs/design.md."""
 
 from __future__ import annotations
 

@@ -37,12 +37,7 @@ class Request:
             )
         if self.mode not in (TOGETHER, IN_TURN):
             raise BadInput(f"There is no mode “{self.mode}”.", f"Choose {TOGETHER} or {IN_TURN}.")
-        tokens = self.max_new_tokens
-        if type(tokens) is not int or not 1 <= tokens <= MAX_NEW_TOKENS:
-            raise BadInput(
-                f"max_new_tokens cannot be {tokens}.",
-                f"Give a whole number from 1 to {MAX_NEW_TOKENS:,}.",
-            )
+        check_whole("max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         if type(self.temperature) not in (int, float) or not 0 <= self.temperature <= 2:
             raise BadInput(
                 f"The temperature cannot be {self.temperature}.",
@@ -51,3 +46,9 @@ class Request:
 
     def settings(self) -> RunSettings:
         return RunSettings(**{**vars(self), "lanes": [lane.name for lane in self.lanes]})
+
+
+def check_whole(what: str, value: int, low: int, high: int) -> None:
+    """Raises BadInput for anything but a whole number in the range."""
+    if type(value) is not int or not low <= value <= high:
+        raise BadInput(f"{what} cannot be {value}.", f"Give a whole number from {low} to {high:,}.")
