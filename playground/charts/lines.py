@@ -65,12 +65,12 @@ def latency(
     return Plots(entries, dashed, notes, 4.2 if published else 3.7)
 
 
-def lane_line(theme: Theme, place: int, label: str = "") -> Line2D:
+def lane_line(theme: Theme, place: int, label: str) -> Line2D:
     """Without points: what a legend shows for a lane."""
     style = lane_style(theme, place)
-    line = Line2D([], [], color=style.color, marker=style.marker, markersize=8, linewidth=2.2)
-    line.set_label(label)
-    return line
+    return Line2D(
+        [], [], color=style.color, marker=style.marker, markersize=8, linewidth=2.2, label=label
+    )
 
 
 def reference_lines(published: Sequence[Reference], theme: Theme) -> Iterator[Line2D]:

@@ -13,6 +13,7 @@ import click
 import typer
 
 from playground import charts, history
+from playground.charts.text import one_line
 from playground.cli.command import OK, LoggedCommand, log_to_file, new_app, print_notice
 from playground.cli.options import AsJson
 from playground.cli.output import STYLES, print_json, print_table
@@ -280,10 +281,6 @@ def unknown(entry_id: int) -> PlaygroundError:
 def plain(text: str) -> str:
     """Without control characters, so that an imported text cannot control the terminal."""
     return "".join(char if char in "\n\t" or char.isprintable() else " " for char in text)
-
-
-def one_line(text: str) -> str:
-    return " ".join(plain(text).split())
 
 
 commands = typer.main.get_command(app)

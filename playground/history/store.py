@@ -77,7 +77,7 @@ class History:
                 entry.made_at or now(),
                 entry.kind,
                 dump(entry.summary()),
-                plain(entry.search_text()),
+                searchable(entry.search_text()),
                 dump(content),
             )
         except (TypeError, ValueError, RecursionError) as error:
@@ -98,7 +98,7 @@ class History:
             "WHERE (? = '' OR instr(words, ?) > 0) AND (? IS NULL OR kind = ?) "
             "ORDER BY made_at DESC, id DESC LIMIT ? OFFSET ?"
         )
-        pattern = plain(text.casefold().strip())
+        pattern = searchable(text.casefold().strip())
         values = (pattern, pattern, kind, kind, min(limit, MAX_ID), min(offset, MAX_ID))
         rows = self._do(lambda connection: connection.execute(query, values).fetchall())
         return [
@@ -234,7 +234,7 @@ def dump(value: object) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
-def plain(text: str) -> str:
+def searchable(text: str) -> str:
     """Text that SQLite can hold and search."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode()
 

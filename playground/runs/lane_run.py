@@ -29,13 +29,10 @@ class LaneView:
     """What a column shows of a run. tps: live while it answers; proof: which device did the work,
     as the gauges read it."""
 
-    status: str
-    finish_reason: str | None
     text: str
     tps: float | None
     ttft_ms: float | None
     new_tokens: int
-    error: PlaygroundError | None
     proof: str
     energy_j: float | None
     j_per_token: float | None
@@ -188,16 +185,13 @@ class LaneRun:
         """The figures now. The rate is that of the last second while running, then the average."""
         with self._lock:
             text, times = self._text, list(self._times)
-        running = self.status == "running"
         now = time.perf_counter_ns()
+        running = self.status == "running"
         return LaneView(
-            status=self.status,
-            finish_reason=self.finish_reason,
             text=text,
             tps=metrics.live_tps(times, now) if running else metrics.decode_tps(times),
             ttft_ms=metrics.ttft_ms(self.t_in, times),
             new_tokens=len(times),
-            error=self.error,
             proof=self._proof.text,
             energy_j=self._energy_j,
             j_per_token=metrics.j_per_token(self._energy_j, len(times)),
