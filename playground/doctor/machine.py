@@ -21,14 +21,6 @@ PROCESSOR = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
 WINDOWS_11_BUILD = 22000  # from this build on; the registry still calls it Windows 10
 
 
-class ProgramFacts(TypedDict):
-    """commit: the first 12 digits of what is checked out, None outside a git checkout."""
-
-    version: str
-    commit: str | None
-    python: str
-
-
 class MachineFacts(TypedDict):
     """cores, threads: physical and logical ones; memory in GB of 10^9 bytes."""
 
@@ -41,7 +33,8 @@ class MachineFacts(TypedDict):
     power: str | None
 
 
-def program(root: Path) -> ProgramFacts:
+def program(root: Path) -> dict[str, str | None]:
+    """commit: the first 12 digits of what is checked out, None outside a git checkout."""
     return {
         "version": __version__,
         "commit": commit(root),

@@ -84,7 +84,7 @@ def progress(host: Host, run: LaneRun | None, model: str | None) -> tuple[str, f
     """State, fraction and detail: of the run, or of the preparation that it waits for."""
     stage = host.stage
     if run and not (run.status == "waiting" and stage.name in PREPARING):
-        return run.status, None, FINISH_REASONS.get(run.view().finish_reason or "", "")
+        return run.status, None, FINISH_REASONS.get(run.finish_reason or "", "")
     if stage.name == "ready" and model is not None and not host.is_ready(model):
         return "idle", stage.fraction, stage.detail
     detail = f"for {stage.detail}" if stage.name == "wait" else stage.detail
