@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from playground.errors import PreparationError
 from playground.formatting import file_size
 from playground.models.children import Ended
 from playground.models.gguf import errors as gguf_errors
+from playground.workers.subprocesses import json_object
 
 _FULL = re.compile(
     r"No space left on device|Errno 28|os error 28|os error 112|WinError 112"
@@ -49,17 +48,10 @@ def disk_full(folder: Path, needed: int, what: str, setting: str = "AIPC_HOME") 
     )
 
 
-def check_space(folder: Path, needed: int, what: str) -> None:
-    """Raise PreparationError before the work if the disk is too small."""
-    if free_bytes(folder) < needed:
-        raise disk_full(folder, needed, what)
-
-
 def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) -> PreparationError:
     """The error that a child reported as JSON, or else what its last lines suggest."""
-    for line in reversed(ended.lines):
-        with suppress(ValueError, TypeError, KeyError):  # any other line
-            report = json.loads(line)
+    for line in reversed(ended.text.splitlines()):
+        if (report := json_object(line)) and report.get("error") in _GGUF:
             message, fix = _GGUF[report["error"]]
             return PreparationError(message.format(report["detail"]), fix)
     short = free_bytes(folder) < needed
@@ -85,14 +77,18 @@ def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) ->
 
 def from_os(error: OSError, folder: Path, needed: int, what: str) -> PreparationError:
     """The error for an OSError of this process."""
-    full = (errno.ENOSPC, getattr(errno, "EDQUOT", -1))
-    if error.errno in full or getattr(error, "winerror", None) == 112:
+    if is_disk_full(error):
         return disk_full(folder, needed, what)
     reason = error.strerror or type(error).__name__
     return PreparationError(
         f"Making {what} failed: {reason} ({error.filename or folder}).",
         "Check that the data folder can be written, or set AIPC_HOME to another one.",
     )
+
+
+def is_disk_full(error: OSError) -> bool:
+    full = (errno.ENOSPC, getattr(errno, "EDQUOT", -1))
+    return error.errno in full or getattr(error, "winerror", None) == 112
 
 
 def free_bytes(folder: Path) -> int:

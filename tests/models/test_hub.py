@@ -23,6 +23,7 @@ from tokenizers import Tokenizer, models
 
 from playground.errors import PreparationError
 from playground.models import Cancelled, Stage, children, folders
+from playground.models.children import Workspace
 from playground.models.hub import client as hub
 from playground.models.hub import diagnosis, sentences
 from playground.models.hub.client import ALL, SMALL, Remote
@@ -88,7 +89,8 @@ def fetch(tmp_path: Path) -> Callable[..., Path]:
         report: Callable[[Stage], None] = lambda stage: None,
         cancel: threading.Event | None = None,
     ) -> Path:
-        return hub.fetch(remote, what, tmp_path / "scratch", tmp_path / "log", report, cancel)
+        workspace = Workspace(tmp_path / "scratch", tmp_path / "log", cancel)
+        return hub.fetch(remote, what, workspace, report)
 
     return run
 
@@ -97,7 +99,7 @@ def fetch(tmp_path: Path) -> Callable[..., Path]:
 def plan(tmp_path: Path) -> Callable[..., hub.DownloadPlan]:
     (tmp_path / "scratch").mkdir(exist_ok=True)
     return lambda remote=REMOTE, what=ALL: hub.plan(
-        remote, what, tmp_path / "scratch", tmp_path / "log"
+        remote, what, Workspace(tmp_path / "scratch", tmp_path / "log")
     )
 
 

@@ -25,6 +25,7 @@ from playground.models.gguf.config import (
     unsupported,
 )
 from playground.models.gguf.errors import GgufError
+from playground.workers.subprocesses import send
 
 if TYPE_CHECKING:
     import numpy
@@ -204,5 +205,5 @@ if __name__ == "__main__":
     try:
         convert(Path(sys.argv[1]), Path(sys.argv[2]))
     except GgufError as error:
-        print("\n" + json.dumps(error.as_dict()), flush=True)  # a progress bar may lack its end
+        send({"error": error.code, "detail": error.detail})
         sys.exit(1)

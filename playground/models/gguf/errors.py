@@ -23,7 +23,3 @@ class GgufError(Exception):
     def __init__(self, code: Code, detail: str) -> None:
         super().__init__(code, detail)
         self.code, self.detail = code, detail
-
-    def as_dict(self) -> dict[str, str]:
-        """The JSON object that goes to the parent process."""
-        return {"error": self.code, "detail": self.detail}

@@ -155,8 +155,7 @@ class Model:
         own = [path.name for path in self.folder.iterdir() if path.is_file()]
         present = hub_files.small(own) + (hub_files.weights(own) if self.what == ALL else [])
         absent = hub_files.lacking(own, self.what)
-        prefix = f"{self.remote.folder}/" if self.remote.folder else ""
-        self.names = [prefix + name for name in absent or present]
+        self.names = [self.remote.prefix + name for name in absent or present]
         return not absent
 
     def _file(self, name: str) -> File:

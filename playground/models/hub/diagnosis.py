@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -18,10 +17,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from playground.models.failures import is_disk_full
 from playground.models.hub.errors import Code, HubError
 
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", -1))
-_WINDOWS_DISK_FULL = 112
 _WINDOWS_MAX_PATH = 259
 
 
@@ -96,7 +94,7 @@ def _no_answer(error: httpx.HTTPError | httpx.InvalidURL) -> Code:
 def _local(error: OSError) -> HubError:
     """Why the local disk or the cache cannot be used."""
     windows_code = getattr(error, "winerror", None)
-    if error.errno in _FULL or windows_code == _WINDOWS_DISK_FULL:
+    if is_disk_full(error):
         return HubError("disk-full")
     path = max(str(error.filename or constants.HF_HUB_CACHE), str(error.filename2 or ""), key=len)
     if len(path) > _WINDOWS_MAX_PATH and windows_code in (3, 206):

@@ -6,7 +6,6 @@ It prints a line of JSON: {"freed": bytes} or {"error", …}.
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 from huggingface_hub import constants, scan_cache_dir
 from huggingface_hub.file_download import repo_folder_name
 
+from playground.models.folders import size_on_disk
 from playground.models.hub.diagnosis import report
 from playground.models.hub.errors import HubError
 from playground.models.hub.files import Remote, parse_id
@@ -25,7 +25,7 @@ def remove(remotes: list[Remote], cache: Path) -> int:
     """Remove them and return the bytes freed. Raises HubError if a program uses one of them."""
     storages = {remote: _storage(remote, cache) for remote in remotes}
     existing = {folder for folder in storages.values() if folder.is_dir()}
-    before = sum(map(_bytes, existing))
+    before = sum(map(size_on_disk, existing))
     with ExitStack() as locks:
         for folder in existing:
             for lock in sorted((cache / ".locks" / folder.name).glob("*.lock")):
@@ -39,7 +39,7 @@ def remove(remotes: list[Remote], cache: Path) -> int:
                 part.unlink()
     for left in filter(Path.is_dir, snapshots):
         raise HubError("not-removed", str(left.parents[1]))
-    return before - sum(map(_bytes, existing))
+    return before - sum(map(size_on_disk, existing))
 
 
 def _storage(remote: Remote, cache: Path) -> Path:
@@ -60,12 +60,6 @@ def _hold(lock: Path, storage: Path, locks: ExitStack) -> None:
     except Timeout:
         repo = storage.name.removeprefix("models--").replace("--", "/")
         raise HubError("being-fetched", repo) from None
-
-
-def _bytes(folder: Path) -> int:
-    """The size of a folder's files; links do not count."""
-    paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
-    return sum(path.lstat().st_size for path in paths if not path.is_symlink())
 
 
 def main() -> None:
