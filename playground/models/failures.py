@@ -10,7 +10,7 @@ from pathlib import Path
 from playground.errors import PreparationError
 from playground.formatting import file_size
 from playground.models.children import Ended
-from playground.models.gguf import errors as gguf_errors
+from playground.models.gguf.errors import Code
 from playground.workers.subprocesses import json_object
 
 _FULL = re.compile(
@@ -25,18 +25,6 @@ _MEMORY = re.compile(
 )
 _MISSING = re.compile(r"No module named '([\w.]+)'")
 _KILLED = (-9, 137)
-_ANOTHER = "Give the model's Hugging Face folder or id instead, or choose another model."
-_GGUF: dict[gguf_errors.Code, tuple[str, str]] = {  # what is wrong, and what to do about it
-    "not-gguf": ("{} is not a GGUF file.", "Give a file in the GGUF format."),
-    "damaged": ("The GGUF file {} is damaged or incomplete.", "Download the file again."),
-    "split-file": (
-        "This GGUF file holds only a part of the model: {}.",
-        "Join the parts with llama-gguf-split --merge first.",
-    ),
-    "unknown-architecture": ("The GGUF file's architecture is not supported: {}.", _ANOTHER),
-    "unknown-tokenizer": ("The GGUF file's tokenizer is not supported: {}.", _ANOTHER),
-    "unsupported": ("The GGUF file contains something that is not supported: {}.", _ANOTHER),
-}
 
 
 def disk_full(folder: Path, needed: int, what: str, setting: str = "AIPC_HOME") -> PreparationError:
@@ -51,8 +39,8 @@ def disk_full(folder: Path, needed: int, what: str, setting: str = "AIPC_HOME") 
 def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) -> PreparationError:
     """The error that a child reported as JSON, or else what its last lines suggest."""
     for line in reversed(ended.text.splitlines()):
-        if (report := json_object(line)) and report.get("error") in _GGUF:
-            message, fix = _GGUF[report["error"]]
+        if (report := json_object(line)) and report.get("error") in Code.__members__:
+            message, fix = Code[report["error"]].value
             return PreparationError(message.format(report["detail"]), fix)
     short = free_bytes(folder) < needed
     if _FULL.search(ended.text) or (short and "iostream error" in ended.text):  # OpenVINO's text

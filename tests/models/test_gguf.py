@@ -197,7 +197,7 @@ def refused(file: Path) -> str:
     with pytest.raises(GgufError) as error:
         convert.convert(file, file.parent / "made")
     assert not (file.parent / "made").is_dir() or not list((file.parent / "made").iterdir())
-    report = {"error": error.value.code, "detail": error.value.detail}
+    report = {"error": error.value.code.name, "detail": error.value.detail}
     output = "\n".join(("Traceback", json.dumps(report), "{", "[]"))
     shown = failures.from_child(Ended(1, output), file.parent, 0, "x", file)
     assert error.value.detail in shown.message and shown.fix

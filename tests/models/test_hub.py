@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import get_args
 
 import numpy
 import psutil
@@ -374,7 +373,7 @@ def test_a_repository_without_a_model_for_us_is_refused(
 
 
 def test_every_code_has_a_sentence_and_a_fix() -> None:
-    for code in get_args(Code):
+    for code in Code:
         explained = sentences.explain(diagnosis.report(HubError(code, "detail")), REMOTE)
         assert explained.message.endswith(".") and explained.fix.endswith(".")
         assert "{" not in str(explained)

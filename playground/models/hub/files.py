@@ -88,7 +88,7 @@ def choose(names: Iterable[str], remote: Remote, what: What) -> list[str]:
     inside = (name.removeprefix(remote.prefix) for name in names if name.startswith(remote.prefix))
     own = [name for name in inside if "/" not in name and "\\" not in name]
     if not own:
-        raise HubError("no-folder" if remote.folder else "no-files")
+        raise HubError(Code.NO_FOLDER if remote.folder else Code.NO_FILES)
     if not weights(own) or _marker(own) not in own:
         raise HubError(_why_unusable(own), remote.path)
     return [remote.prefix + name for name in small(own) + (weights(own) if what == ALL else [])]
@@ -141,7 +141,7 @@ def _marker(own: Iterable[str]) -> str:
 def _why_unusable(own: list[str]) -> Code:
     """Why there is nothing to fetch."""
     if weights(own):
-        return "no-config"
+        return Code.NO_CONFIG
     if any(name.endswith(".gguf") for name in own):
-        return "gguf-only"
-    return "pickles-only" if any(_PICKLE.fullmatch(name) for name in own) else "no-weights"
+        return Code.GGUF_ONLY
+    return Code.PICKLES_ONLY if any(_PICKLE.fullmatch(name) for name in own) else Code.NO_WEIGHTS

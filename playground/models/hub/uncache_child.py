@@ -16,7 +16,7 @@ from huggingface_hub.file_download import repo_folder_name
 
 from playground.models.folders import size_on_disk
 from playground.models.hub.diagnosis import report
-from playground.models.hub.errors import HubError
+from playground.models.hub.errors import Code, HubError
 from playground.models.hub.files import Remote, parse_id
 from playground.workers.subprocesses import send
 
@@ -38,7 +38,7 @@ def remove(remotes: list[Remote], cache: Path) -> int:
             for part in folder.glob("blobs/*.incomplete"):
                 part.unlink()
     for left in filter(Path.is_dir, snapshots):
-        raise HubError("not-removed", str(left.parents[1]))
+        raise HubError(Code.NOT_REMOVED, str(left.parents[1]))
     return before - sum(map(size_on_disk, existing))
 
 
@@ -59,7 +59,7 @@ def _hold(lock: Path, storage: Path, locks: ExitStack) -> None:
         locks.enter_context(FileLock(lock).acquire(timeout=0))
     except Timeout:
         repo = storage.name.removeprefix("models--").replace("--", "/")
-        raise HubError("being-fetched", repo) from None
+        raise HubError(Code.BEING_FETCHED, repo) from None
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
         send(report(error))
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        send(report(HubError("cache-read-only", reason)))
+        send(report(HubError(Code.CACHE_READ_ONLY, reason)))
 
 
 if __name__ == "__main__":
