@@ -76,10 +76,10 @@ class Host:
         """Whether a run would at most wait for a load, not for the model to be prepared."""
         if self.is_ready(model):
             return True
-        permanent = isinstance(self.error, PreparationError | Unavailable)
-        if isinstance(self.error, memory.NotEnoughMemory):  # there may be enough by now
-            permanent = False
-        return not permanent and status(self.lane, model).status != "needs-model"
+        failed = isinstance(self.error, PreparationError | Unavailable)
+        if failed and not isinstance(self.error, memory.NotEnoughMemory):  # enough may be free now
+            return False
+        return status(self.lane, model).status != "needs-model"
 
     @property
     def stage(self) -> Stage:
@@ -266,8 +266,8 @@ class Hosts:
 
     def pids(self) -> dict[str, int]:
         """The process ids of the running workers by lane name, for the gauges."""
-        pids = {host.lane.name: host.worker.pid for host in self.all() if host.worker.alive}
-        return {name: pid for name, pid in pids.items() if pid is not None}
+        running = [host for host in self.all() if host.worker.alive]
+        return {host.lane.name: pid for host in running if (pid := host.worker.pid) is not None}
 
     def choose(self, chosen: list[Lane], model: str) -> None:
         """Load these lanes in the background and unload all others."""

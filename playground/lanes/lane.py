@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from dataclasses import dataclass
-from typing import TypedDict
+from dataclasses import asdict, dataclass
+from typing import TypedDict, cast
 
 from backends import ENGINES, DeviceSupport, Engine
 from playground import devices, models
@@ -251,18 +251,13 @@ class LaneRow(TypedDict):
 
 def table(model: str) -> list[LaneRow]:
     """Every lane of this machine with its status."""
-    return [_row(lane, model, status(lane, model)) for lane in every_lane()]
-
-
-def _row(lane: Lane, model: str, lane_status: LaneStatus) -> LaneRow:
-    return {
-        "lane": lane.name,
-        "backend": lane.backend,
-        "device": lane.device,
-        "precision": lane.precision,
-        "model": model if lane.needs_model else "none",
-        "status": lane_status.status,
-        "reason": lane_status.reason,
-        "fix": lane_status.fix,
-        "model_path": lane_status.model_path,
-    }
+    rows = [
+        {
+            "lane": lane.name,
+            **asdict(lane),
+            "model": model if lane.needs_model else "none",
+            **asdict(status(lane, model)),
+        }
+        for lane in every_lane()
+    ]
+    return cast(list[LaneRow], rows)

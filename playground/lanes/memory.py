@@ -7,20 +7,18 @@ onnxruntime-genai 0.18, torch 2.13, Linux).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import psutil
 
 from playground import devices
+from playground.chat_template import Json
 from playground.errors import Unavailable
 from playground.lanes.lane import Lane
 from playground.models import WeightsInfo
+from playground.prompt import read_config
 
-Config: TypeAlias = Mapping[str, Any]  # of config.json
 # What is left to the system and other programs: this share of the memory, but at least so many MB.
 RESERVE, MIN_RESERVE_MB = 0.05, 500.0
 FIX = (
@@ -127,7 +125,7 @@ def weights_mb(lane: Lane, weights: WeightsInfo) -> float | None:
 
 
 def estimate(
-    lane: Lane, weights: WeightsInfo, config: Config, tokens: int, prompt: int | None = None
+    lane: Lane, weights: WeightsInfo, config: Json, tokens: int, prompt: int | None = None
 ) -> Estimate | None:
     """The memory of the lane's worker with `tokens` of prompt and answer; None if unknown.
 
@@ -144,18 +142,12 @@ def estimate(
     return Estimate(private, size if model.in_place else 0.0)
 
 
-def shape_of(folder: Path) -> Config:
+def shape_of(folder: Path) -> Json:
     """A model's shape, under the names of Hugging Face's config.json; empty where it is unknown."""
-    for name in ("config.json", "genai_config.json"):
-        try:
-            config = json.loads((folder / name).read_text(encoding="utf-8"))
-            if name == "config.json":
-                return {**config, **(config.get("text_config") or {})}
-            model = config["model"]
-            return {**model, **model["decoder"], "head_dim": model["decoder"].get("head_size")}
-        except (OSError, ValueError, LookupError, TypeError):
-            continue
-    return {}
+    try:
+        return read_config(folder)
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def free_mb() -> tuple[float, float]:
@@ -176,13 +168,13 @@ def check(lane: Lane, title: str, weights: WeightsInfo, folder: Path, tokens: in
         )
 
 
-def _number(config: Config, *names: str) -> int:
+def _number(config: Json, *names: str) -> int:
     """The first of the fields that is a number; 0 where none is, which leaves a part out."""
     values = (config.get(name) for name in names)
     return next((value for value in values if isinstance(value, int)), 0)
 
 
-def _kv_width(config: Config) -> int:
+def _kv_width(config: Json) -> int:
     """How many numbers a layer caches for a token's key, and as many for its value."""
     heads = _number(config, "num_attention_heads", "n_head")
     width = _number(config, "hidden_size", "n_embd") // max(heads, 1)
