@@ -13,13 +13,13 @@ from typing import cast
 from playground import devices, models
 from playground.errors import BadInput, PlaygroundError, PreparationError, Unavailable, WorkerError
 from playground.lanes import memory
-from playground.lanes.lane import Lane, status
-from playground.lanes.loaded import CAPACITIES, LoadedLane, capacity_for
+from playground.lanes.lane import CAPACITIES, Lane, capacity_for, status
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import Stage, WeightsInfo
 from playground.paths import home
 from playground.prompt import Tokenizer
 from playground.workers import npu_environment
+from playground.workers.events import LoadedLane
 from playground.workers.process import Worker
 
 # Unrelated to any prompt: the warm-up only brings code and weights into memory.
@@ -234,8 +234,8 @@ class Host:
             ):
                 if event["event"] != "loaded":
                     raise WorkerError("Loading was stopped.", "Run it again.")
-                self.loaded = cast(LoadedLane, event)
-            self.weights = self.loaded.get("weights") or weights
+                self.loaded = event
+            self.weights = cast(WeightsInfo | None, self.loaded.get("weights")) or weights
             if not tokenizer.has_template and lane.needs_model:
                 self.loaded["notes"] = [*self.loaded.get("notes", ()), NO_TEMPLATE]
             self._model, self._start = model, self.worker.starts

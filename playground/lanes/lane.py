@@ -12,6 +12,9 @@ from playground import devices, models
 from playground.errors import BadInput
 from playground.workers import npu_environment
 
+# Tokens of prompt and answer for which an engine with static shapes can be loaded. Each is compiled
+# separately, so there are few. Default: the middle one, unless a prompt needs more.
+CAPACITIES = (256, 1024, 4096)
 NUMBERED = ("GPU", "DML", "CUDA", "XPU")  # kinds of devices with a number
 
 
@@ -139,6 +142,12 @@ def devices_of(backend: str, kind: str, discovery: devices.Discovery) -> list[st
     by_kind = {"DML": discovery.dml, "CUDA": discovery.torch, "XPU": discovery.torch}
     candidates = by_kind.get(kind, discovery.openvino)
     return [canonical(d.name) for d in candidates if d.name.partition(".")[0] == kind]
+
+
+def capacity_for(tokens: int, context: int) -> int:
+    """The smallest capacity for so many tokens, or else the largest, within the model's context."""
+    fitting = (capacity for capacity in CAPACITIES if capacity >= tokens)
+    return min(next(fitting, CAPACITIES[-1]), context)
 
 
 def gauge_key(lane: Lane) -> str:
