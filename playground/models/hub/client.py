@@ -155,10 +155,8 @@ def _run(
 def environment(scratch: Path) -> dict[str, str]:
     """The environment of a child that uses the user's own hub. Relative folders in it refer to this
     process's working directory, not to `scratch`."""
-    environ = children.environment(scratch)
-    for name in _SWITCHES:
-        environ.pop(name, None)
-    environ.update({name: os.environ[name] for name in _SWITCHES if name in os.environ})
+    environ = {k: v for k, v in children.environment(scratch).items() if k not in _SWITCHES}
+    environ |= {name: os.environ[name] for name in _SWITCHES if name in os.environ}
     for name in _FOLDERS:
         if environ.get(name):
             environ[name] = os.path.abspath(os.path.expanduser(os.path.expandvars(environ[name])))
