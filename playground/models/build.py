@@ -18,6 +18,7 @@ from playground.models.children import Workspace
 from playground.models.fetch import fetch
 from playground.models.folders import Manifest
 from playground.models.hub import client as hub
+from playground.models.hub.files import ALL, SMALL
 from playground.models.stage import Report, Stage, raise_if_set
 from playground.models.target import Target
 from playground.paths import home
@@ -79,7 +80,7 @@ class FolderBuilder:
         """Put the files into `built`, or only describe them where they can stay elsewhere."""
         target, remote = self.target, self.target.remote
         if remote is not None:
-            what = hub.SMALL if target.format == TOKENIZER else hub.ALL
+            what = SMALL if target.format == TOKENIZER else ALL
             at = hub.fetch(remote, what, self.workspace, self.report)
             published = "" if remote == self.source.remote else remote.repo
             return self._point_to(at, built, published)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from playground.errors import BadInput
-from playground.models.hub.client import Remote, parse_id
+from playground.models.hub.files import Remote, parse_id
 from playground.paths import home
 
 

@@ -17,7 +17,8 @@ from playground.models import catalogue, failures, prepare, space
 from playground.models.catalogue import TOKENIZER, Source
 from playground.models.children import Workspace
 from playground.models.hub import client as hub
-from playground.models.hub.client import DownloadPlan, Remote
+from playground.models.hub.client import DownloadPlan
+from playground.models.hub.files import ALL, SMALL, Remote, What
 from playground.models.stage import raise_if_set
 from playground.models.target import Target
 from playground.paths import home
@@ -100,11 +101,11 @@ def _remotes(target: Target) -> set[Remote]:
 
 def _ask_hub(source: Source, steps: Sequence[Target], cancel: threading.Event | None) -> Answers:
     """The download plan of each repository, or why there is none."""
-    requests: dict[Remote, hub.What] = {}
+    requests: dict[Remote, What] = {}
     for step in steps:
         if remote := step.remote:
-            small = step.format == TOKENIZER and requests.get(remote) != hub.ALL
-            requests[remote] = hub.SMALL if small else hub.ALL
+            small = step.format == TOKENIZER and requests.get(remote) != ALL
+            requests[remote] = SMALL if small else ALL
     log = home() / "logs" / f"plan-{source.folder.name}.log"
     with suppress(OSError):  # Windows: in use by another process
         log.unlink()
@@ -120,7 +121,7 @@ def _ask_hub(source: Source, steps: Sequence[Target], cancel: threading.Event | 
     return {remote: answer.result() for remote, answer in answers.items()}
 
 
-def _plan(remote: Remote, what: hub.What, workspace: Workspace) -> DownloadPlan | PreparationError:
+def _plan(remote: Remote, what: What, workspace: Workspace) -> DownloadPlan | PreparationError:
     try:
         return hub.plan(remote, what, workspace)
     except PreparationError as error:

@@ -25,9 +25,8 @@ from playground.models import Cancelled, Stage, children, folders
 from playground.models.children import Workspace
 from playground.models.hub import client as hub
 from playground.models.hub import diagnosis, sentences
-from playground.models.hub.client import ALL, SMALL, Remote
 from playground.models.hub.errors import Code, HubError
-from playground.models.hub.files import choose, lacking
+from playground.models.hub.files import ALL, SMALL, Remote, What, choose, lacking, parse_id
 from tests.support.fake_hub import FakeHub, Repository, serve
 
 NAME = "makers/small-model"
@@ -84,7 +83,7 @@ def fetch(tmp_path: Path) -> Callable[..., Path]:
 
     def run(
         remote: Remote = REMOTE,
-        what: hub.What = ALL,
+        what: What = ALL,
         report: Callable[[Stage], None] = lambda stage: None,
         cancel: threading.Event | None = None,
     ) -> Path:
@@ -440,16 +439,16 @@ def test_a_cache_without_links_is_filled_too(
 
 
 def test_an_id_is_told_from_a_path() -> None:
-    assert hub.parse_id("microsoft/Phi-3-mini-4k-instruct") == Remote(
+    assert parse_id("microsoft/Phi-3-mini-4k-instruct") == Remote(
         "microsoft/Phi-3-mini-4k-instruct"
     )
-    assert hub.parse_id(" gpt2@refs/pr/1 ") == Remote("gpt2", "refs/pr/1")
+    assert parse_id(" gpt2@refs/pr/1 ") == Remote("gpt2", "refs/pr/1")
     for wrong in (
         *("", ".", "..", "./model", "/models/phi", "a/b/c", "~/phi", "C:\\models", "a\\b", "a b"),
         *("a/../b", "a/b@../c", "a/b@", "a@b@c", "-a/b", "a/b-", "a--b", "a/b\nc", "ä/b", "a/b:x"),
         *("phi.gguf", "models/phi.gguf", "a/model.safetensors", "x" * 97, "a/b@v//1", "a/b@v/"),
     ):
-        assert hub.parse_id(wrong) is None, wrong
+        assert parse_id(wrong) is None, wrong
 
 
 def test_the_time_left_comes_from_the_last_seconds() -> None:

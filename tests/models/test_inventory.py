@@ -19,7 +19,7 @@ from playground.lanes.lane import parse
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import catalogue, children, folders, space
 from playground.models.catalogue import Source
-from playground.models.hub.client import Remote
+from playground.models.hub.files import Remote
 from playground.runs.request import Request
 from tests.support import small_gguf, small_phi3
 from tests.support.fake_hub import FakeHub, Repository, serve

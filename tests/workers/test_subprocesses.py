@@ -16,6 +16,7 @@ from playground.errors import PreparationError
 from playground.models import children
 from playground.models.children import Workspace
 from playground.models.hub import client as hub
+from playground.models.hub.files import ALL, Remote
 from playground.paths import ROOT
 from playground.workers import subprocesses
 from playground.workers.process import Worker
@@ -54,7 +55,7 @@ def test_every_child_finds_the_project_and_reports_to_nobody(
     assert children.run(["this"], Workspace(tmp_path, tmp_path / "this.log")).code == 0
     with pytest.raises(PreparationError, match="HF_HUB_OFFLINE"):
         workspace = Workspace(tmp_path, tmp_path / "hub.log")
-        hub.plan(hub.Remote("makers/none"), hub.ALL, workspace)
+        hub.plan(Remote("makers/none"), ALL, workspace)
     assert len(environments) == 5
     for environ in environments:
         assert str(ROOT) in environ["PYTHONPATH"]

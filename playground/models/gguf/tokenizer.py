@@ -47,8 +47,10 @@ def check_supported(metadata: Metadata) -> None:
     tokens = _tokens(metadata)
     if len({token.text for token in tokens}) < len(tokens):
         raise GgufError(Code.UNKNOWN_TOKENIZER, f"{title}, with two ids for one token")
-    if model == "llama" and len(tokens) > 2 and len(_scores(metadata)) < 2:
-        raise GgufError(Code.UNKNOWN_TOKENIZER, f"{title}, with one score for all tokens")
+    if model == "llama" and len(tokens) > 2:
+        scores = metadata["tokenizer.ggml.scores"]
+        if len({scores[token.id] for token in tokens if token.kind == NORMAL}) < 2:
+            raise GgufError(Code.UNKNOWN_TOKENIZER, f"{title}, with one score for all tokens")
 
 
 def write(metadata: Metadata, folder: Path) -> None:
@@ -113,11 +115,6 @@ def _tokens(metadata: Metadata) -> list[Token]:
     )
     tokens = (Token(number, text, kind) for number, (text, kind) in enumerate(entries))
     return [t for t in tokens if t.kind == NORMAL or t.text and not _FILLER.fullmatch(t.text)]
-
-
-def _scores(metadata: Metadata) -> set[float]:
-    normal = (token.id for token in _tokens(metadata) if token.kind == NORMAL)
-    return {metadata["tokenizer.ggml.scores"][token_id] for token_id in normal}
 
 
 def _byte_level(metadata: Metadata) -> Tokenizer:

@@ -18,12 +18,10 @@ from pathlib import Path
 from playground.models import children, failures
 from playground.models.children import Workspace
 from playground.models.hub import sentences
-from playground.models.hub.files import ALL, SMALL, Remote, What, parse_id
+from playground.models.hub.files import Remote, What
 from playground.models.stage import Report, Stage
 from playground.paths import home
 from playground.workers.subprocesses import JsonObject, json_object
-
-__all__ = ["ALL", "SMALL", "DownloadPlan", "Remote", "What", "fetch", "parse_id", "plan", "remove"]
 
 _RATE_OVER_S = 10.0
 _RATE_FROM_S = 2.0
