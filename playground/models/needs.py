@@ -71,7 +71,8 @@ def needs(
     errors = {
         remote: error for remote, error in answers.items() if not isinstance(error, DownloadPlan)
     }
-    if errors and all(_remotes(target) & errors.keys() for target in targets):
+    blocked = [any(step.remote in errors for step in _missing([target])) for target in targets]
+    if errors and all(blocked):
         raise next(iter(errors.values()))
     plans = [plan for plan in answers.values() if isinstance(plan, DownloadPlan)]
     from_hub = sum(plan.bytes_missing for plan in plans)
@@ -92,11 +93,6 @@ def _missing(targets: Sequence[Target]) -> list[Target]:
     """The folders that are still to be built, in order."""
     steps = dict.fromkeys(step for target in targets for step in target.steps())
     return [step for step in steps if not step.is_there]
-
-
-def _remotes(target: Target) -> set[Remote]:
-    """The repositories from which a lane still needs files."""
-    return {step.remote for step in _missing([target]) if step.remote}
 
 
 def _ask_hub(source: Source, steps: Sequence[Target], cancel: threading.Event | None) -> Answers:

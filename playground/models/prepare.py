@@ -37,7 +37,7 @@ def tokenizer_folder(model: str) -> Path | None:
     source = catalogue.resolve(model)
     if source.kind in ("hf", "openvino", "onnx"):
         return source.path
-    for model_format in ("hf", TOKENIZER) if source.kind == "hub" else ("hf",):
+    for model_format in ("hf", TOKENIZER):  # the latter only for a hub's model
         target = Target(source, model_format, "")
         if target.is_there:
             return target.location
