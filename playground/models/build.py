@@ -87,20 +87,16 @@ class FolderBuilder:
         if target.local_path is not None:
             return self._point_to(target.local_path, built)
         if target.format == "hf":
-            self._convert_gguf(built)
+            preset = self.source.preset
+            file = fetch(preset, self.workspace, self.report) if preset else self.source.path
+            self.report(Stage("convert", None, "GGUF to Hugging Face"))
+            self._run(["playground.models.gguf.convert", str(file), str(built)])
         else:
             self.report(Stage("convert", None, target.title))
             origin = target.hf.location
             arguments = (target.format, target.precision, origin, built, self.part)
             self._run(convert.command(*arguments))
         return self._describe(built)
-
-    def _convert_gguf(self, built: Path) -> None:
-        file = self.source.path
-        if self.source.preset:
-            file = fetch(self.source.preset, self.workspace, self.report)
-        self.report(Stage("convert", None, "GGUF to Hugging Face"))
-        self._run(["playground.models.gguf.convert", str(file), str(built)])
 
     def _point_to(self, at: Path, built: Path, published: str = "") -> Manifest:
         """Describe files that stay where they are.

@@ -78,7 +78,7 @@ def run(
         reader = threading.Thread(target=_read, args=(process, lines, kept, file), daemon=True)
         reader.start()
         try:
-            while process.poll() is None or not lines.empty():
+            while process.poll() is None:
                 raise_if_set(workspace.cancel)
                 while not lines.empty():
                     on_line(lines.get())
@@ -89,6 +89,8 @@ def run(
                 subprocesses.end(process)
                 _running.discard(process.pid)
             reader.join(5)
+    while not lines.empty():  # the last ones, which the reader got after the child had ended
+        on_line(lines.get())
     return Ended(process.returncode, "\n".join(kept))
 
 
