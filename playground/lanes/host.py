@@ -8,14 +8,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
+from backends.base import LoadedWeights
 from playground import devices, models
 from playground.errors import BadInput, PlaygroundError, PreparationError, Unavailable, WorkerError
 from playground.lanes import memory
 from playground.lanes.lane import CAPACITIES, Lane, capacity_for, status
 from playground.lanes.tokenizers import tokenizer_of
-from playground.models import Stage, WeightsInfo
+from playground.models import Stage
 from playground.paths import home
 from playground.prompt import Tokenizer
 from playground.workers import npu_environment
@@ -41,7 +41,7 @@ class Host:
         self._stage = IDLE
         self.error: PlaygroundError | None = None
         self.loaded: LoadedLane = {}
-        self.weights: WeightsInfo = {"recipe": None, "bytes": None, "read_bytes": None}
+        self.weights: LoadedWeights | None = None
         self.worker = worker_of(lane)
         self._devices = devices  # held while an engine works, so that no load disturbs a run
         self._forced = forced  # whether to load however little memory is free
@@ -235,7 +235,7 @@ class Host:
                 if event["event"] != "loaded":
                     raise WorkerError("Loading was stopped.", "Run it again.")
                 self.loaded = event
-            self.weights = cast(WeightsInfo | None, self.loaded.get("weights")) or weights
+            self.weights = self.loaded.get("weights") or weights
             if not tokenizer.has_template and lane.needs_model:
                 self.loaded["notes"] = [*self.loaded.get("notes", ()), NO_TEMPLATE]
             self._model, self._start = model, self.worker.starts

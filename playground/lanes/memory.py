@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psutil
 
+from backends.base import LoadedWeights
 from playground import devices
 from playground.chat_template import Json
 from playground.errors import Unavailable
 from playground.lanes.lane import Lane
-from playground.models import WeightsInfo
 from playground.prompt import read_config
 
 # What is left to the system and other programs: this share of the memory, but at least so many MB.
@@ -112,20 +112,20 @@ def on_a_card(lane: Lane) -> bool:
     return lane.kind in ("CUDA", "XPU") or not shares_memory(lane)
 
 
-def weights_mb(lane: Lane, weights: WeightsInfo) -> float | None:
+def weights_mb(lane: Lane, weights: LoadedWeights | None) -> float | None:
     """MB of the weights at the lane's precision; None where it is not known. A table that is only
     looked up counts where the engine converts the weights itself or compiles for the NPU."""
-    size, read = weights["bytes"], weights["read_bytes"]
-    if not size or not read:
+    if weights is None or not weights["read_bytes"]:
         return None
+    size, read = weights["bytes"], weights["read_bytes"]
     if lane.format != "hf":
         return (size if lane.support.fixed_capacity else read) / 1e6
-    stored = _PARAMETER_BYTES.get(str(weights["recipe"]).partition(" ")[0].rstrip(","))
+    stored = _PARAMETER_BYTES.get(weights["recipe"].partition(" ")[0].rstrip(","))
     return size / stored * _PARAMETER_BYTES[lane.precision] / 1e6 if stored else None
 
 
 def estimate(
-    lane: Lane, weights: WeightsInfo, config: Json, tokens: int, prompt: int | None = None
+    lane: Lane, weights: LoadedWeights | None, config: Json, tokens: int, prompt: int | None = None
 ) -> Estimate | None:
     """The memory of the lane's worker with `tokens` of prompt and answer; None if unknown.
 
@@ -156,7 +156,7 @@ def free_mb() -> tuple[float, float]:
     return memory.available / 1e6, max(RESERVE * memory.total / 1e6, MIN_RESERVE_MB)
 
 
-def check(lane: Lane, title: str, weights: WeightsInfo, folder: Path, tokens: int) -> None:
+def check(lane: Lane, title: str, weights: LoadedWeights | None, folder: Path, tokens: int) -> None:
     """Raise NotEnoughMemory where loading is known to make the machine swap."""
     need = estimate(lane, weights, shape_of(folder), tokens)
     free, kept = free_mb()

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TypedDict
 
+from backends.base import LoadedWeights
 from playground.errors import PreparationError
 from playground.models import catalogue, convert, folders
 from playground.models.build import FolderBuilder
 from playground.models.catalogue import TOKENIZER
 from playground.models.stage import Report, raise_if_set
 from playground.models.target import Target
-
-
-class WeightsInfo(TypedDict):
-    """The weights of a lane, as the record shows them; None where it is not known."""
-
-    recipe: str | None  # "int4 sym, group 128"
-    bytes: int | None  # size of the weight files
-    read_bytes: int | None  # of these, what one token reads: without a table that is only looked up
 
 
 def is_ready(model: str, model_format: str, precision: str) -> bool:
@@ -49,7 +41,7 @@ def fingerprint(model: str) -> str:
     return Target.of(model, "hf", "").fingerprint
 
 
-def weights(model: str, model_format: str, precision: str) -> WeightsInfo | None:
+def weights(model: str, model_format: str, precision: str) -> LoadedWeights | None:
     """The weights that a lane reads; None where they are not there yet."""
     target = Target.of(model, model_format, precision)
     if not target.is_there:

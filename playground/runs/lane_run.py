@@ -210,7 +210,7 @@ class LaneRun:
         with self._lock:
             text, ids, times = self._text, list(self._ids), list(self._times)
         timings = metrics.timings(self.t0, self.t_in, times)
-        weights = Weights.model_validate(self._weights)
+        weights = Weights.model_validate(self._weights or dict.fromkeys(Weights.model_fields))
         model = self._request.model
         return Record(
             lane=lane.name,
