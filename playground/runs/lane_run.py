@@ -13,12 +13,12 @@ from playground.gauges import aggregate
 from playground.gauges.readings import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import gauge_key
-from playground.lanes.loaded import LoadedLane
 from playground.lanes.memory import on_a_card
 from playground.prompt import Tokenizer
 from playground.runs import metrics
 from playground.runs.record import IN_TURN, TOGETHER, Failure, Record, Weights
 from playground.runs.request import Request
+from playground.workers.events import LoadedLane
 
 FINAL = ("ok", "error", "unavailable", "stopped")
 MEMORY_INTERVAL_S = 0.25
@@ -204,7 +204,7 @@ class LaneRun:
         with self._lock:
             text, ids, times = self._text, list(self._ids), list(self._times)
         timings = metrics.timings(self.t0, self.t_in, times)
-        weights = Weights.model_validate(self._weights)
+        weights = Weights.model_validate(self._weights or dict.fromkeys(Weights.model_fields))
         return Record(
             lane=lane.name,
             backend=lane.backend,

@@ -93,8 +93,9 @@ def progress(host: Host, run: LaneRun | None, model: str | None) -> tuple[str, f
 
 def weights(host: Host) -> str:
     """The recipe of a lane's weights, and the capacity of an engine with static shapes."""
-    recipe, capacity = host.weights.get("recipe"), host.loaded.get("capacity")
-    parts = [str(recipe)] if recipe and host.lane.needs_model else []
+    recipe = host.weights["recipe"] if host.weights else ""
+    capacity = host.loaded.get("capacity")
+    parts = [recipe] if recipe and host.lane.needs_model else []
     return " · ".join([*parts, f"capacity: {capacity:,} tokens"] if capacity else parts)
 
 
