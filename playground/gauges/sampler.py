@@ -12,12 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+
+import psutil
 
 from playground.gauges import aggregate, power_source
 from playground.gauges.probes import UNLISTED, Probes, local_probes, unreadable_probes
 from playground.gauges.readings import Moment, Sample
-from playground.gauges.system import System, Workers
+from playground.gauges.system import Workers, memory_mb
 
 PERIOD_S = 1.0
 KEPT_S = 120
@@ -82,9 +83,8 @@ class Sampler:
             yield samples
         finally:
             with self._changed:
-                self._recordings[:] = [
-                    recording for recording in self._recordings if recording is not samples
-                ]
+                # By identity: other lists can be equal.
+                self._recordings = [kept for kept in self._recordings if kept is not samples]
 
     def idle_watts(self, stop: threading.Event) -> float | None:
         """The average power of the idle machine over the next two seconds; None, and without a
@@ -104,18 +104,15 @@ class Sampler:
         self._closed = True
         self._wake.set()
 
-    @cached_property
-    def _readers(self) -> tuple[System, Workers, Probes]:
-        """Created in the thread: listing the hardware and loading driver libraries takes time."""
+    def _run(self) -> None:
+        # In this thread, since listing the hardware and loading driver libraries takes time.
         try:
             probes = self._probes or local_probes()
         except Exception:  # a faulty driver must not cost the gauges of CPU and memory
             log.exception("The gauges of GPU, NPU and power could not be set up")
             probes = unreadable_probes(UNLISTED)
-        return System(), Workers(self._pids), probes
-
-    def _run(self) -> None:
-        _ = self._readers
+        workers = Workers(self._pids)
+        psutil.cpu_percent(None)  # the average since this call is the first figure
         self._last = time.perf_counter_ns()
         while True:
             self._wake.wait(PERIOD_S)
@@ -123,7 +120,7 @@ class Sampler:
             if self._closed:
                 return
             try:
-                sample = self._sample()
+                sample = self._sample(workers, probes)
             except Exception:  # must never end the thread: the next second may work
                 log.exception("Reading the gauges failed")
                 continue
@@ -138,11 +135,10 @@ class Sampler:
         while self._ring[0].ended_ns < sample.ended_ns - KEPT_S * 1_000_000_000:
             self._ring.popleft()
 
-    def _sample(self) -> Sample:
-        machine, workers, probes = self._readers
+    def _sample(self, workers: Workers, probes: Probes) -> Sample:
         loads = workers.read()
-        used, total = machine.memory_mb()
-        cpu = machine.cpu_percent()
+        used, total = memory_mb()
+        cpu = psutil.cpu_percent(None)
         now = time.perf_counter_ns()
         moment = Moment(now, workers.families)
         if time.monotonic() - self._source_read_s >= POWER_SOURCE_PERIOD_S:

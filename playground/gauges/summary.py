@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from typing import NotRequired, TypedDict
 
 from playground.errors import PlaygroundError
@@ -22,13 +23,6 @@ class Percent(TypedDict):
     """0..100, or None and the reason."""
 
     percent: float | None
-    reason: NotRequired[str]
-
-
-class Watts(TypedDict):
-    """Power, or None and the reason."""
-
-    watts: float | None
     reason: NotRequired[str]
 
 
@@ -56,20 +50,13 @@ class DeviceSummary(Percent):
     mhz: NotRequired[float | None]
 
 
-class MeterSummary(TypedDict):
-    """One power meter, as read last."""
+class PowerSummary(TypedDict):
+    """All readable meters together, or None and the reason; and each meter as read last."""
 
-    name: str
     watts: float | None
-    covers: str
-    reason: str
-
-
-class PowerSummary(Watts):
-    """All readable meters together."""
-
+    reason: NotRequired[str]
     source: str | None
-    meters: list[MeterSummary]
+    meters: list[dict[str, object]]
 
 
 class GaugesSummary(TypedDict):
@@ -116,11 +103,12 @@ def rows(summary: GaugesSummary) -> Iterator[TableRow]:
     memory = summary["memory"]
     used_mb, total_mb = memory["used_mb"], memory["total_mb"]
     size = f"{used_mb / 1e3:.1f} of {total_mb / 1e3:.1f} GB" if used_mb and total_mb else ""
-    yield _row("CPU", summary["cpu"], name="the whole machine")
-    yield _row("Memory", memory, name=size)
+    yield _row("CPU", summary["cpu"], "the whole machine")
+    yield _row("Memory", memory, size)
     for gpu in summary["gpu"]:
-        yield _device_row("GPU", gpu)
-    yield _device_row("NPU", summary["npu"])
+        yield _row("GPU", gpu, gpu.get("name", ""), gpu.get("source"))
+    npu = summary["npu"]
+    yield _row("NPU", npu, npu.get("name", ""), npu.get("source"))
     power = summary["power"]
     yield {
         "gauge": "Power",
@@ -131,7 +119,7 @@ def rows(summary: GaugesSummary) -> Iterator[TableRow]:
     }
 
 
-def _row(gauge: str, load: Percent, name: str = "", source: str | None = "") -> TableRow:
+def _row(gauge: str, load: Percent, name: str, source: str | None = None) -> TableRow:
     percent = load["percent"]
     return {
         "gauge": gauge,
@@ -142,10 +130,6 @@ def _row(gauge: str, load: Percent, name: str = "", source: str | None = "") -> 
     }
 
 
-def _device_row(gauge: str, device: DeviceSummary) -> TableRow:
-    return _row(gauge, device, device.get("name", ""), device.get("source"))
-
-
 def summary(samples: Sequence[Sample]) -> GaugesSummary:
     used_mb = _average(samples, lambda sample: sample.memory_used_mb)
     total_mb = _average(samples, lambda sample: sample.memory_total_mb)
@@ -153,7 +137,9 @@ def summary(samples: Sequence[Sample]) -> GaugesSummary:
     return {
         "cpu": {
             **_percent(_average(samples, lambda sample: sample.cpu_percent)),
-            "per_worker": {lane: _average(samples, _worker_percent(lane)) for lane in lanes},
+            "per_worker": {
+                lane: _average(samples, partial(worker_percent, lane=lane)) for lane in lanes
+            },
         },
         "memory": {
             "used_mb": used_mb,
@@ -164,10 +150,6 @@ def summary(samples: Sequence[Sample]) -> GaugesSummary:
         "npu": _devices(samples, lambda sample: sample.npus, NO_NPU)[0],
         "power": _power(samples),
     }
-
-
-def _worker_percent(lane: str) -> Value:
-    return lambda sample: worker_percent(sample, lane)
 
 
 def _devices(samples: Sequence[Sample], gauges: Gauges, absent: str) -> list[DeviceSummary]:
@@ -202,12 +184,8 @@ def _power(samples: Sequence[Sample]) -> PowerSummary:
     last = samples[-1].meters if samples else ()
     sources = [meter.source for meter in last if meter.watts is not None]
     reasons = dict.fromkeys(meter.reason for meter in last if meter.reason)
-    watts = _average(samples, lambda sample: total_watts(sample.meters))
-    figure: Watts = {"watts": watts}
-    if watts is None:
-        figure["reason"] = " ".join(reasons) or NO_METER
-    return {
-        **figure,
+    power: PowerSummary = {
+        "watts": _average(samples, lambda sample: total_watts(sample.meters)),
         "source": " + ".join(sources) or None,
         "meters": [
             {
@@ -219,6 +197,9 @@ def _power(samples: Sequence[Sample]) -> PowerSummary:
             for meter in last
         ],
     }
+    if power["watts"] is None:
+        power["reason"] = " ".join(reasons) or NO_METER
+    return power
 
 
 def total_watts(meters: Sequence[Meter]) -> float | None:
