@@ -30,7 +30,7 @@ class NvmlUnavailable(Exception):
 class Nvml:
     """NVML, started at its first use. library: the module pynvml or a stub of it."""
 
-    def __init__(self, library: ModuleType | None = None) -> None:
+    def __init__(self, library: ModuleType | None) -> None:
         self._stub = library
         self._started = False
 
@@ -72,13 +72,9 @@ class NvidiaGpu:
     """The load of a GPU and each lane's part of it. Reading it wakes the GPU."""
 
     def __init__(self, device: Hardware, library: ModuleType | None = None) -> None:
-        self.name = device.name
         self._empty = Gauge(device.name, key=device.address or "")
         self._nvml = Nvml(library)
         self._sampled_us = self._sampled_ns = 0
-
-    def read(self, moment: Moment) -> list[Gauge]:
-        return [self.gauge(moment)]
 
     def gauge(self, moment: Moment) -> Gauge:
         try:

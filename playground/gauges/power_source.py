@@ -96,6 +96,8 @@ def windows_profile(kernel: object = None, power: object = None) -> str | None:
 
 
 def _call(library: object, name: str, function: str, argument: object) -> None:
-    """Call a DLL's function; does nothing where the DLL or the function is missing."""
+    """Call a DLL's function; does nothing where the DLL or the function is missing.
+
+    On 64-bit Windows, CDLL calls as WinDLL does, and it exists on every system."""
     with suppress(AttributeError, OSError):
         getattr(library or ctypes.CDLL(name), function)(argument)

@@ -36,7 +36,7 @@ def engine(pid: int, luid: str, number: int, kind: str = "Compute", adapter: int
     return f"pid_{pid}_luid_{luid}_phys_{adapter}_eng_{number}_engtype_{kind}"
 
 
-class StubCounters:
+class StubCounters(pdh.Counters):
     """The counters of a Windows laptop; other paths are missing."""
 
     def __init__(self, **values: Mapping[str, float]) -> None:
@@ -213,7 +213,7 @@ def test_the_probes_of_windows_load_none_of_linux() -> None:
 
 @pytest.mark.skipif(sys.platform != "win32", reason="reads the counters")
 def test_this_windows_gives_figures_or_reasons() -> None:
-    hardware = [*windows.scan(windows.LocalRegistry())]
+    hardware = [*windows.scan(windows.Registry())]
     hardware += [Hardware(kind, "x", "x", None, None, luid="0:1") for kind in ("GPU", "NPU")]
     probes: list[LoadProbe | PowerProbe] = [*gpu_probes(hardware), *npu_probes(hardware)]
     probes += power_probes(hardware)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +22,13 @@ from playground.gauges.readings import (
     UnreadableProbe,
 )
 
+LOADS: dict[str, Callable[[Hardware, Path], LoadProbe]] = {  # by driver; NVIDIA's needs NVML
+    "i915": IntelGpu,
+    "xe": IntelGpu,
+    "amdgpu": AmdGpu,
+    "intel_vpu": IntelNpu,
+    "amdxdna": AmdNpu,
+}
 HINTS = {
     "nouveau": "NVIDIA's own driver does.",
     "vfio-pci": "The device is assigned to a virtual machine.",
@@ -32,11 +39,11 @@ def gpu_probes(
     hardware: Iterable[Hardware], root: Path = Path("/"), nvml: ModuleType | None = None
 ) -> list[LoadProbe]:
     """nvml: as in Nvml."""
-    return [_gpu(device, root, nvml) for device in hardware if device.kind == "GPU"]
+    return [_load(device, root, nvml) for device in hardware if device.kind == "GPU"]
 
 
 def npu_probes(hardware: Iterable[Hardware], root: Path = Path("/")) -> list[LoadProbe]:
-    return [_npu(device, root) for device in hardware if device.kind == "NPU"]
+    return [_load(device, root, None) for device in hardware if device.kind == "NPU"]
 
 
 def power_probes(
@@ -103,28 +110,13 @@ def driver_name(device: Hardware) -> str:
     return (device.driver or "").partition(",")[0]
 
 
-def _gpu(device: Hardware, root: Path, nvml: ModuleType | None) -> LoadProbe:
+def _load(device: Hardware, root: Path, nvml: ModuleType | None) -> LoadProbe:
     driver = driver_name(device)
-    if driver in ("i915", "xe"):
-        return IntelGpu(device, root)
-    if driver == "amdgpu":
-        return AmdGpu(device, root)
     if driver == "nvidia":
         return AwakeNvidiaGpu(device, root, nvml)
-    return UnreadableProbe(device, _unreadable_reason(device))
-
-
-def _npu(device: Hardware, root: Path) -> LoadProbe:
-    driver = driver_name(device)
-    if driver == "intel_vpu":
-        return IntelNpu(device, root)
-    if driver == "amdxdna":
-        return AmdNpu(device, root)
-    return UnreadableProbe(device, _unreadable_reason(device))
-
-
-def _unreadable_reason(device: Hardware) -> str:
-    driver = driver_name(device)
+    if driver in LOADS:
+        return LOADS[driver](device, root)
+    reason = f"The {driver} driver does not report load. {HINTS.get(driver, '')}".strip()
     if not driver:
-        return f"Its driver is missing. Install {device.vendor}'s driver, then restart."
-    return f"The {driver} driver does not report load. {HINTS.get(driver, '')}".strip()
+        reason = f"Its driver is missing. Install {device.vendor}'s driver, then restart."
+    return UnreadableProbe(device, reason)

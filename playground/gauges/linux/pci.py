@@ -94,7 +94,4 @@ def read_optional_int(path: Path | None) -> int | None:
 
 def first_match(folder: Path, *patterns: str) -> Path | None:
     """The first file that exists; patterns in order of preference."""
-    return next(
-        (path for pattern in patterns for path in sorted(folder.glob(pattern))),
-        None,
-    )
+    return next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)

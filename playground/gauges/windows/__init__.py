@@ -12,7 +12,7 @@ from playground.devices import Hardware
 from playground.devices.windows import luid
 from playground.gauges.nvidia import NvidiaGpuPower
 from playground.gauges.readings import MEASURING, Gauge, LoadProbe, Meter, Moment, PowerProbe
-from playground.gauges.windows.pdh import CounterError, Counters, LocalCounters
+from playground.gauges.windows.pdh import CounterError, Counters
 
 ENGINES = r"\GPU Engine(*)\Utilization Percentage"  # of GPUs; an NPU is one more adapter
 MEMORY = (r"\GPU Adapter Memory(*)\Dedicated Usage", r"\GPU Adapter Memory(*)\Shared Usage")
@@ -59,7 +59,7 @@ def _probes(kind: str, hardware: Iterable[Hardware], counters: Counters | None) 
 @cache
 def _local_counters() -> Counters:
     """Shared by all probes, so that everything is collected at once."""
-    return LocalCounters((ENGINES, *MEMORY, POWER))
+    return Counters((ENGINES, *MEMORY, POWER))
 
 
 class DeviceLoad:
