@@ -178,7 +178,9 @@ def adapters(registry: Registry) -> tuple[Device, ...]:
             full_name=str(entry.get("description", "n/a")),
             driver=_version(_number(entry.get("driverversion"))),
             luid=luid(_number(entry["adapterluid"])),
-            own_memory_mb=_megabytes(entry.get("dedicatedvideomemory")),
+            own_memory_mb=_number(entry["dedicatedvideomemory"]) / 1e6
+            if "dedicatedvideomemory" in entry
+            else None,
         )
         for index, entry in enumerate(usable)
     )
@@ -217,10 +219,6 @@ def luid(number: int) -> str:
 def _version(packed: int) -> str | None:
     """ "32.0.101.6874" of four numbers of 16 bits."""
     return ".".join(str(packed >> shift & 0xFFFF) for shift in (48, 32, 16, 0)) if packed else None
-
-
-def _megabytes(value: object) -> float | None:
-    return None if value is None else _number(value) / 1e6
 
 
 def _strings(value: object) -> Sequence[str]:

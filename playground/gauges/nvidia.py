@@ -130,7 +130,7 @@ class NvidiaGpuPower:
 
     def reset(self) -> None:
         """Forget the energy counter's last value."""
-        self._energy_mj = CounterRate()
+        self._energy_j = CounterRate()
 
     def read(self, moment: Moment) -> list[Meter]:
         return [self.meter(moment)]
@@ -147,10 +147,10 @@ class NvidiaGpuPower:
             if power_mw is None:
                 return self._empty.unknown(NO_POWER)
             return replace(self._empty, watts=power_mw / 1000, source="NVML's power")
-        rate_mw = self._energy_mj.per_second(energy_mj, moment.ns)
+        watts = self._energy_j.per_second(energy_mj / 1000, moment.ns)
         return replace(
             self._empty,
-            watts=None if rate_mw is None else rate_mw / 1000,
+            watts=watts,
             source="NVML's energy",
-            reason=MEASURING if rate_mw is None else "",
+            reason=MEASURING if watts is None else "",
         )

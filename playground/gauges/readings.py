@@ -147,9 +147,9 @@ class CounterRate:
 
     def __init__(self, wraps_at: int | None = None) -> None:
         self._wraps_at = wraps_at
-        self._last: tuple[int, int] | None = None  # value, ns
+        self._last: tuple[float, int] | None = None  # value, ns
 
-    def per_second(self, value: int, ns: int) -> float | None:
+    def per_second(self, value: float, ns: int) -> float | None:
         """Counter units a second since the last call; None at the first call and after a reset."""
         last, self._last = self._last, (value, ns)
         if last is None or ns <= last[1]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from typing import NotRequired, TypedDict
 
 from playground.errors import PlaygroundError
@@ -79,7 +78,6 @@ class TableRow(TypedDict):
     note: str
 
 
-Value = Callable[[Sample], float | None]
 Gauges = Callable[[Sample], Sequence[Gauge]]
 
 
@@ -131,14 +129,15 @@ def _row(gauge: str, load: Percent, name: str, source: str | None = None) -> Tab
 
 
 def summary(samples: Sequence[Sample]) -> GaugesSummary:
-    used_mb = _average(samples, lambda sample: sample.memory_used_mb)
-    total_mb = _average(samples, lambda sample: sample.memory_total_mb)
+    used_mb = _average((sample.seconds, sample.memory_used_mb) for sample in samples)
+    total_mb = _average((sample.seconds, sample.memory_total_mb) for sample in samples)
     lanes = sorted({lane for sample in samples for lane in sample.workers})
     return {
         "cpu": {
-            **_percent(_average(samples, lambda sample: sample.cpu_percent)),
+            **_percent(_average((sample.seconds, sample.cpu_percent) for sample in samples)),
             "per_worker": {
-                lane: _average(samples, partial(worker_percent, lane=lane)) for lane in lanes
+                lane: _average((sample.seconds, worker_percent(sample, lane)) for sample in samples)
+                for lane in lanes
             },
         },
         "memory": {
@@ -163,18 +162,18 @@ def _devices(samples: Sequence[Sample], gauges: Gauges, absent: str) -> list[Dev
 def _device(samples: Sequence[Sample], gauges: Gauges, index: int) -> DeviceSummary:
     """Averages of its loads; everything else as read last."""
     present = [sample for sample in samples if index < len(gauges(sample))]
-    last = gauges(present[-1])[index]
-    lanes = sorted({lane for sample in present for lane in gauges(sample)[index].per_lane})
-
-    def lane_percent(lane: str) -> Value:
-        return lambda sample: gauges(sample)[index].per_lane.get(lane)
-
+    readings = [(sample.seconds, gauges(sample)[index]) for sample in present]
+    _, last = readings[-1]
+    lanes = sorted({lane for _, gauge in readings for lane in gauge.per_lane})
     return {
         "name": last.name,
-        **_percent(_average(present, lambda sample: gauges(sample)[index].percent), last.reason),
+        **_percent(_average((span, gauge.percent) for span, gauge in readings), last.reason),
         "source": last.source or None,
         "proxy": last.proxy,
-        "per_lane": {lane: _average(present, lane_percent(lane)) for lane in lanes},
+        "per_lane": {
+            lane: _average((span, gauge.per_lane.get(lane)) for span, gauge in readings)
+            for lane in lanes
+        },
         "memory_mb": last.memory_mb,
         "mhz": last.mhz,
     }
@@ -185,7 +184,7 @@ def _power(samples: Sequence[Sample]) -> PowerSummary:
     sources = [meter.source for meter in last if meter.watts is not None]
     reasons = dict.fromkeys(meter.reason for meter in last if meter.reason)
     power: PowerSummary = {
-        "watts": _average(samples, lambda sample: total_watts(sample.meters)),
+        "watts": _average((sample.seconds, total_watts(sample.meters)) for sample in samples),
         "source": " + ".join(sources) or None,
         "meters": [
             {
@@ -208,13 +207,11 @@ def total_watts(meters: Sequence[Meter]) -> float | None:
     return sum(watts) if watts else None
 
 
-def _average(samples: Sequence[Sample], value: Value) -> float | None:
-    """The average of the known values, weighted by time."""
-    weighted = [
-        (sample.seconds, figure) for sample in samples if (figure := value(sample)) is not None
-    ]
-    seconds = sum(span for span, _ in weighted)
-    return sum(span * figure for span, figure in weighted) / seconds if seconds else None
+def _average(figures: Iterable[tuple[float, float | None]]) -> float | None:
+    """The average of the known figures, weighted by their time in seconds."""
+    known = [(span, figure) for span, figure in figures if figure is not None]
+    seconds = sum(span for span, _ in known)
+    return sum(span * figure for span, figure in known) / seconds if seconds else None
 
 
 def _percent(percent: float | None, reason: str = "") -> Percent:
