@@ -76,7 +76,7 @@ class NvidiaGpu:
         self._nvml = Nvml(library)
         self._sampled_us = self._sampled_ns = 0
 
-    def gauge(self, moment: Moment) -> Gauge:
+    def read(self, moment: Moment) -> Gauge:
         try:
             gpu = self._nvml.gpu(self._empty.key)
         except NvmlUnavailable as error:
@@ -132,10 +132,7 @@ class NvidiaGpuPower:
         """Forget the energy counter's last value."""
         self._energy_j = CounterRate()
 
-    def read(self, moment: Moment) -> list[Meter]:
-        return [self.meter(moment)]
-
-    def meter(self, moment: Moment) -> Meter:
+    def read(self, moment: Moment) -> Meter:
         try:
             gpu = self._nvml.gpu(self._address)
         except NvmlUnavailable as error:

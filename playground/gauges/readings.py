@@ -114,17 +114,18 @@ def _gauge_dict(gauge: Gauge) -> dict[str, object]:
 
 
 Reading = TypeVar("Reading", Gauge, Meter)
+Reading_co = TypeVar("Reading_co", Gauge, Meter, covariant=True)
 
 
-class Probe(Protocol[Reading]):
-    """Reads some devices of one kind, once a second; may raise whatever its driver raises.
+class Probe(Protocol[Reading_co]):
+    """Reads one device once a second; may raise whatever its driver raises.
 
     name: of the device; shown until there is a first reading.
     """
 
     name: str
 
-    def read(self, moment: Moment) -> list[Reading]: ...
+    def read(self, moment: Moment) -> Reading_co: ...
 
 
 LoadProbe = Probe[Gauge]
@@ -138,8 +139,8 @@ class UnreadableProbe:
         self.name = device.name
         self._gauge = Gauge(device.name, reason=reason, key=device.address or "")
 
-    def read(self, moment: Moment) -> list[Gauge]:
-        return [self._gauge]
+    def read(self, moment: Moment) -> Gauge:
+        return self._gauge
 
 
 class CounterRate:

@@ -43,7 +43,7 @@ class Sampler:
         self._changed = threading.Condition()
         self._wake = threading.Event()
         self._closed = False
-        self._source = power_source.PowerSource()
+        self.power_source = power_source.PowerSource()  # as of up to ten seconds ago
         self._source_read_s: float = -POWER_SOURCE_PERIOD_S
         threading.Thread(target=self._run, name="gauges", daemon=True).start()
 
@@ -58,11 +58,6 @@ class Sampler:
         """The last sample that spans most of a second; an empty one before the first."""
         whole = (sample for sample in reversed(self.samples) if sample.seconds > PERIOD_S / 2)
         return next(whole, Sample())
-
-    @property
-    def power_source(self) -> power_source.PowerSource:
-        """Mains or battery, read up to ten seconds ago."""
-        return self._source
 
     def sample_now(self) -> None:
         """Take a sample now, unless there is a fresh one, and wait for it."""
@@ -143,6 +138,6 @@ class Sampler:
         moment = Moment(now, workers.families)
         if time.monotonic() - self._source_read_s >= POWER_SOURCE_PERIOD_S:
             self._source_read_s = time.monotonic()
-            self._source = power_source.current()
+            self.power_source = power_source.current()
         gpus, npus, meters = probes.read(moment)
         return Sample(self._last, now, cpu, used, total, loads, gpus, npus, meters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -73,7 +74,7 @@ class AwakeNvidiaGpu(GpuLoad):
         self._gpu = NvidiaGpu(device, nvml)
 
     def read_awake(self, moment: Moment) -> Gauge:
-        return self._gpu.gauge(moment)
+        return self._gpu.read(moment)
 
 
 class AwakeNvidiaGpuPower(GpuPower):
@@ -87,22 +88,25 @@ class AwakeNvidiaGpuPower(GpuPower):
         self._gpu.reset()
 
     def read_awake(self, moment: Moment) -> Meter:
-        return self._gpu.meter(moment)
+        return self._gpu.read(moment)
 
 
 class RaplWithFallback:
-    """RAPL; if that can't be read, an AMD chip's own figure, which every user may read."""
+    """RAPL; if that can't be read, the AMD chips' own figures, which every user may read."""
 
     def __init__(self, rapl: PowerProbe, fallbacks: Sequence[PowerProbe]) -> None:
         self.name = rapl.name
         self._rapl, self._fallbacks = rapl, fallbacks
 
-    def read(self, moment: Moment) -> list[Meter]:
-        meters = self._rapl.read(moment)
-        if all(meter.watts is not None or meter.reason == MEASURING for meter in meters):
-            return meters
-        others = [meter for fallback in self._fallbacks for meter in fallback.read(moment)]
-        return [meter for meter in others if meter.watts is not None] or meters
+    def read(self, moment: Moment) -> Meter:
+        meter = self._rapl.read(moment)
+        if meter.watts is not None or meter.reason == MEASURING:
+            return meter
+        others = [fallback.read(moment) for fallback in self._fallbacks]
+        readable = [other for other in others if other.watts is not None]
+        if not readable:
+            return meter
+        return replace(readable[0], watts=sum(other.watts or 0 for other in readable))
 
 
 def driver_name(device: Hardware) -> str:

@@ -126,23 +126,21 @@ class IntelNpu:
         self._counts = (self._folder / NPU_BUSY_US).exists()
         self._busy_s = CounterRate()
 
-    def read(self, moment: Moment) -> list[Gauge]:
+    def read(self, moment: Moment) -> Gauge:
         if not self._counts:
-            return [self._empty.unknown(KERNEL_TOO_OLD)]
+            return self._empty.unknown(KERNEL_TOO_OLD)
         try:
             busy_s = read_int(self._folder / NPU_BUSY_US) / 1e6
         except PermissionError as error:
-            return [self._empty.unknown(permission_reason(error))]
+            return self._empty.unknown(permission_reason(error))
         load = percent(self._busy_s.per_second(busy_s, moment.ns))
         # In bytes, despite its name.
         memory = read_optional_int(self._folder / "npu_memory_utilization")
-        return [
-            replace(
-                self._empty,
-                percent=load,
-                source="intel_vpu's busy time",
-                reason=MEASURING if load is None else "",
-                memory_mb=None if memory is None else memory / 1e6,
-                mhz=read_optional_int(self._folder / "npu_current_frequency_mhz"),
-            )
-        ]
+        return replace(
+            self._empty,
+            percent=load,
+            source="intel_vpu's busy time",
+            reason=MEASURING if load is None else "",
+            memory_mb=None if memory is None else memory / 1e6,
+            mhz=read_optional_int(self._folder / "npu_current_frequency_mhz"),
+        )

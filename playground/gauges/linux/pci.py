@@ -24,15 +24,15 @@ class PciProbe(ABC, Generic[Reading]):
         self.empty: Reading = empty
         self._asleep: Reading = asleep
 
-    def read(self, moment: Moment) -> list[Reading]:
+    def read(self, moment: Moment) -> Reading:
         """Raises OSError if the device is gone; a file without permission becomes a reason."""
         try:
             if is_asleep(self.folder):
                 self.reset()
-                return [self._asleep]
-            return [self.read_awake(moment)]
+                return self._asleep
+            return self.read_awake(moment)
         except PermissionError as error:
-            return [self.empty.unknown(permission_reason(error))]
+            return self.empty.unknown(permission_reason(error))
 
     @abstractmethod
     def read_awake(self, moment: Moment) -> Reading: ...

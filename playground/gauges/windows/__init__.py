@@ -70,10 +70,7 @@ class DeviceLoad:
         self._device = device
         self._counters = counters
 
-    def read(self, moment: Moment) -> list[Gauge]:
-        return [self._gauge(moment)]
-
-    def _gauge(self, moment: Moment) -> Gauge:
+    def read(self, moment: Moment) -> Gauge:
         key = self._device.luid
         empty = Gauge(self.name, key=key or "")
         if self._device.problem:
@@ -124,10 +121,7 @@ class PackagePower:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
 
-    def read(self, moment: Moment) -> list[Meter]:
-        return [self._meter(moment)]
-
-    def _meter(self, moment: Moment) -> Meter:
+    def read(self, moment: Moment) -> Meter:
         empty = Meter(self.name)
         try:
             values = self._counters.read(POWER, moment.ns)
