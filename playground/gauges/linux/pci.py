@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Generic
 
 from playground.devices import Hardware
+from playground.devices.sysfs import read_text
 from playground.gauges.readings import Gauge, Meter, Moment, Reading
 
 ASLEEP = "asleep (runtime power management)"
@@ -74,10 +75,6 @@ def is_asleep(folder: Path) -> bool:
 def permission_reason(error: PermissionError) -> str:
     path = error.filename
     return f"You have no permission to read {path}. To allow it: sudo chmod a+r {path}"
-
-
-def read_text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace").strip()
 
 
 def read_int(path: Path) -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from playground.gauges.linux.pci import read_int, read_optional_int, read_text
+from playground.devices.sysfs import read_text
+from playground.gauges.linux.pci import read_int, read_optional_int
 from playground.gauges.readings import MEASURING, CounterRate, Meter, Moment
 
 SOURCE = "the package's energy counter (RAPL)"
