@@ -11,7 +11,6 @@ import threading
 import weakref
 from collections.abc import Iterable, Mapping
 from ctypes import POINTER, byref, c_double, c_size_t, c_uint32, c_void_p, c_wchar_p
-from functools import cached_property
 
 
 class CounterError(Exception):
@@ -73,10 +72,6 @@ class Counters:
         self._collections = 0
         self._values: dict[str, dict[str, float]] = {}  # by path, of the last collection
 
-    @cached_property
-    def _pdh(self) -> ctypes.CDLL:
-        return self._library or ctypes.CDLL("pdh")  # as WinDLL, on 64-bit Windows
-
     def read(self, path: str, ns: int) -> Mapping[str, float] | None:
         r"""Values by instance, as collected at `ns`; None until there are two collections.
 
@@ -99,7 +94,7 @@ class Counters:
     def _open(self) -> None:
         self._query = c_void_p()
         try:
-            pdh = self._pdh
+            pdh = self._pdh = self._library or ctypes.CDLL("pdh")  # as WinDLL, on 64-bit Windows
             for name, arguments in PROTOTYPES.items():
                 function = getattr(pdh, name)
                 function.argtypes, function.restype = arguments, c_uint32
