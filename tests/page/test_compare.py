@@ -21,8 +21,8 @@ from playwright.sync_api import Page, expect
 from backends.fake import TEXT
 from playground.errors import WorkerError
 from playground.gauges.readings import Sample
-from playground.lanes import lane as lanes
-from playground.lanes.lane import Lane, parse
+from playground.lanes import host as lane_host
+from playground.lanes.lane import Lane, LaneStatus, parse
 from playground.models import DEFAULT_MODEL, Stage
 from playground.page.compare.card import card
 from playground.page.compare.handlers import MAX_COLUMNS
@@ -151,7 +151,7 @@ def test_a_lane_being_made_does_not_hold_up_the_others(
 ) -> None:
     page = visit()
     served.arena.hosts[TWO[1]].worker.close()
-    monkeypatch.setattr(lanes, "status", lambda lane, model: lanes.LaneStatus("needs-model"))
+    monkeypatch.setattr(lane_host, "status", lambda lane, model: LaneStatus("needs-model"))
     press_run(page, tokens=10)
     state(page, 0, "ok")
     expect(page.locator("#status")).to_contain_text("not ready yet, will join the next run: Fake")
