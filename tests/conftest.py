@@ -28,8 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Compiling torch and transformers anew takes each of them longer than loading a model.
     """
-    if sys.dont_write_bytecode and config.cache:
-        folder = str(config.cache.mkdir("bytecode"))
+    cache = getattr(config, "cache", None)  # none with `-p no:cacheprovider`
+    if sys.dont_write_bytecode and cache:
+        folder = str(cache.mkdir("bytecode"))
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
         sys.dont_write_bytecode = False
