@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, TypedDict
+from typing import Any
 
 from backends import ENGINES
 from playground import devices, doctor
@@ -13,6 +13,7 @@ from playground.formatting import NA
 from playground.gauges import summary
 from playground.gauges.readings import Sample
 from playground.lanes.lane import parse, table
+from playground.page.components import Json
 from playground.page.labels import model_label
 
 LOOKING = "Looking for this machine's devices …"
@@ -25,66 +26,8 @@ STATUSES = {
 NOT_PREPARED = ("Not prepared yet.", "Prepare it on the Models tab, or simply run it.")
 
 
-class DeviceValue(TypedDict):
-    """A device that an engine has, or lacks; then `name` is the reason."""
-
-    engine: str
-    device: str
-    there: bool
-    name: str
-    about: str
-
-
-class GaugeSourceValue(TypedDict):
-    """Where a gauge's figure comes from, or why there is none."""
-
-    gauge: str
-    name: str
-    about: str
-    why: str
-
-
-class HardwareValue(TypedDict):
-    """A device that the operating system lists, and why no engine uses it."""
-
-    kind: str
-    name: str
-    about: str
-    why: str
-
-
-class LaneStatusValue(TypedDict):
-    """The precisions of an engine on a device that share a status."""
-
-    device: str
-    precisions: list[str]
-    status: str
-    label: str
-    why: str
-
-
-class EngineValue(TypedDict):
-    """The lanes of an engine."""
-
-    engine: str
-    lanes: list[LaneStatusValue]
-
-
-class MachineValue(TypedDict):
-    """What machine.js shows. looking: a message until the devices are known."""
-
-    owner: bool
-    facts: list[str]
-    looking: str
-    devices: list[DeviceValue]
-    gauges: list[GaugeSourceValue]
-    hardware: list[HardwareValue]
-    model: str
-    engines: list[EngineValue]
-
-
-def machine_value(model: str, samples: Sequence[Sample], *, owner: bool) -> MachineValue:
-    """Everything but the memory; devices and lanes as soon as they are known.
+def machine_value(model: str, samples: Sequence[Sample], *, owner: bool) -> Json:
+    """What machine.js shows; devices and lanes as soon as they are known.
 
     samples: the latest of the gauges.
     """
@@ -108,8 +51,8 @@ def facts() -> list[str]:
     return [str(fact) for fact in (machine["os"], machine["cpu"], cores, machine["power"]) if fact]
 
 
-def device(row: Mapping[str, Any]) -> DeviceValue:
-    """One device of an engine."""
+def device(row: Mapping[str, Any]) -> Json:
+    """A device that an engine has, or lacks; then `name` is the reason."""
     there = row["name"] is not None
     driver = f"driver {row['driver']}" if row["driver"] else ""
     return {
@@ -121,13 +64,13 @@ def device(row: Mapping[str, Any]) -> DeviceValue:
     }
 
 
-def gauge(row: Mapping[str, Any]) -> GaugeSourceValue:
-    """One gauge."""
+def gauge(row: Mapping[str, Any]) -> Json:
+    """Where a gauge's figure comes from, or why there is none."""
     return {"gauge": row["gauge"], "name": row["name"], "about": row["source"], "why": row["note"]}
 
 
-def hardware(one: Hardware, discovery: Discovery) -> HardwareValue:
-    """One device of the operating system."""
+def hardware(one: Hardware, discovery: Discovery) -> Json:
+    """A device that the operating system lists, and why no engine uses it."""
     driver = f"driver {one.driver}" if one.driver else ""
     return {
         "kind": one.kind,
@@ -153,7 +96,7 @@ def kind_for(one: Hardware) -> str:
     return "CUDA" if one.kind == "GPU" and one.vendor in ("NVIDIA", "AMD") else one.kind
 
 
-def engines(rows: Iterable[Mapping[str, Any]]) -> Iterator[EngineValue]:
+def engines(rows: Iterable[Mapping[str, Any]]) -> Iterator[Json]:
     """The lanes by engine; precisions on a device that share status and reason share a line."""
     for backend, engine_rows in groupby(rows, key=lambda row: str(row["backend"])):
         precisions: dict[tuple[str, str, str, str], list[str]] = {}
@@ -163,7 +106,7 @@ def engines(rows: Iterable[Mapping[str, Any]]) -> Iterator[EngineValue]:
                 reason, fix = NOT_PREPARED
             key = (row["device"], row["status"], reason, fix)
             precisions.setdefault(key, []).append(parse(row["lane"]).precision)
-        lanes: list[LaneStatusValue] = [
+        lanes = [
             {
                 "device": device,
                 "precisions": names,
