@@ -43,18 +43,17 @@ class Page:
             self._connect()
 
     def _connect(self) -> None:
-        compare, benchmark, models = self.compare.tab, self.benchmark.tab, self.models.tab
-        machine = self.machine.tab
-        offered: list[Block] = [compare.names, compare.model, benchmark.names, benchmark.model]
-        offered += [models.names, models.model]
-        boards: list[Block] = [models.table, machine.board]
-        results: list[Block] = [benchmark.job, benchmark.result]
-        arrived = [*compare.choices, *offered[2:], *results, machine.set_up, *boards]
-        api(self.compare.compare, api_name="compare", **DEVICES)
-        self.blocks.load(self.arrive, None, arrived, **QUIET)
-        moving: list[Block] = [self.strip, *compare.cards, *results, self.history.tab.listing]
-        moving += [models.job, machine.memory, machine.set_up, machine.job]
+        compare, benchmark = self.compare.tab, self.benchmark.tab
+        models, machine = self.models.tab, self.machine.tab
+        others: list[Block] = [benchmark.names, benchmark.model, models.names, models.model]
+        boards: list[Block] = [benchmark.job, benchmark.result, models.table]
+        boards += [machine.board, machine.set_up]
+        self.blocks.load(self.arrive, None, [*compare.choices, *others, *boards], **QUIET)
+        offered = [compare.names, compare.model, *others]
+        moving: list[Block] = [self.strip, *compare.cards, self.history.tab.listing, models.job]
+        moving += [machine.memory, machine.job]
         gr.Timer(1).tick(self.tick, set(offered), [*moving, *offered, *boards], **QUIET)
+        api(self.compare.compare, api_name="compare", **DEVICES)
 
     @property
     def changes(self) -> int:
