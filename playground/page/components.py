@@ -57,7 +57,7 @@ def model_dropdown(
         value=None,
         allow_custom_value=allow_custom_value,
         label=label,
-        scale=3,
+        scale=4,
         min_width=260,
         elem_id=elem_id,
     )
@@ -73,7 +73,7 @@ def lane_dropdown(
         multiselect=True,
         max_choices=max_choices,
         label=label,
-        scale=7,
+        scale=8,
         min_width=260,
         elem_id=elem_id,
     )
