@@ -40,8 +40,8 @@ class MachineHandlers:
 
     def board(self, request: gr.Request) -> Json:
         """The machine, its devices, gauges and lanes."""
-        samples = [self.sampler.latest]
-        return machine_value(self.choices.model, samples, owner=is_owner(request))
+        owner = is_owner(request)
+        return machine_value(self.choices.model, self.sampler.latest, owner=owner)
 
     def memory(self) -> str:
         """Free memory and loaded workers, as a sentence."""

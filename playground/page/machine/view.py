@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -26,10 +26,10 @@ STATUSES = {
 NOT_PREPARED = ("Not prepared yet.", "Prepare it on the Models tab, or simply run it.")
 
 
-def machine_value(model: str, samples: Sequence[Sample], *, owner: bool) -> Json:
+def machine_value(model: str, sample: Sample, *, owner: bool) -> Json:
     """What machine.js shows; devices and lanes as soon as they are known.
 
-    samples: the latest of the gauges.
+    sample: the latest of the gauges.
     """
     discovery = devices.discovered()
     return {
@@ -37,7 +37,7 @@ def machine_value(model: str, samples: Sequence[Sample], *, owner: bool) -> Json
         "facts": facts(),
         "looking": LOOKING if discovery is None else "",
         "devices": [device(row) for row in doctor.device_rows(discovery)] if discovery else [],
-        "gauges": [gauge(row) for row in summary.rows(summary.summary(samples))],
+        "gauges": [gauge(row) for row in summary.rows(summary.summary([sample]))],
         "hardware": [hardware(each, discovery) for each in devices.hardware()] if discovery else [],
         "model": model_label(model, paths=False),
         "engines": list(engines(table(model))) if discovery else [],
