@@ -16,11 +16,11 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+from backends import ENGINES
 from backends.base import Backend, BackendError, Loaded, LoadedWeights, Options
 from backends.pytorch import transformers_stream
 from backends.shared import cpu_name, explained, trust_remote_code
 
-PRECISIONS = {"NPU": ("int4", "int8", "fp16"), "CPU": ("fp16",)}
 DRIVER = {
     "win32": "https://www.intel.com/content/www/us/en/download/794734/",
     "linux": "https://github.com/intel/linux-npu-driver/releases",
@@ -38,7 +38,8 @@ class NpuLibrary(Backend):
     """`NPUModelForCausalLM.from_pretrained(…, export=False)`, step by step, with config repairs."""
 
     def load(self, model: Path, device: str, precision: str, capacity: int) -> Loaded:
-        if precision not in PRECISIONS.get(device, ()):
+        support = ENGINES["npu-library"].devices.get(device)
+        if support is None or precision not in support.precisions:
             raise BackendError(
                 f"Intel's NPU library does not run on {device} at {precision}.",
                 "Use npu-library:NPU:int4, :int8 or :fp16.",

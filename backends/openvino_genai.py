@@ -10,9 +10,10 @@ from typing import Any
 from backends.base import Backend, BackendError, Loaded, Options
 from backends.shared import (
     OPENVINO_CPU,
-    CompileCache,
     Emit,
+    cached_files,
     check_prompt,
+    compile_cache,
     explained,
     openvino_device_name,
     stream,
@@ -44,19 +45,24 @@ class OpenVinoGenAI(Backend):
         static = device.startswith("NPU")
         self._capacity = capacity if static else None
         self._max_prompt = max(capacity - MIN_ANSWER_TOKENS, 1) if static else None
-        cache = CompileCache(device)
+        cache = compile_cache(device)
+        cached_before = cached_files(cache)
         with explained(model):
             self._vocabulary = vocabulary(model)
             target = "NPU" if device == NPU_ON_CPU else device
-            properties = self._properties(device) | cache.properties
+            properties = self._properties(device)
+            if cache:
+                properties["CACHE_DIR"] = str(cache)
             self._pipeline = openvino_genai.LLMPipeline(str(model), target, **properties)
         self._streamer = _streamer_class(openvino_genai)
-        stand_in = ("The NPU's pipeline, computed on the CPU.",) if device == NPU_ON_CPU else ()
+        notes = ["The NPU's pipeline, computed on the CPU."] if device == NPU_ON_CPU else []
+        if cached_files(cache) - cached_before:
+            notes.append("Compiled during this load; the next load uses the cache.")
         return Loaded(
             device_used=used,
             device_name=name,
             library_version=openvino_genai.__version__,
-            notes=stand_in + cache.notes(),
+            notes=tuple(notes),
             capacity=self._capacity,
             max_prompt=self._max_prompt,
         )

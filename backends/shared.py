@@ -94,35 +94,20 @@ def explained(model: Path) -> Iterator[None]:
         ) from error
 
 
-class CompileCache:
-    """OpenVINO's cache of models compiled for the GPU and the NPU, which can take minutes; for the
-    CPU it is of no use. It lies in the folder AIPC_CACHE."""
+def compile_cache(device: str) -> Path | None:
+    """The folder below AIPC_CACHE for what OpenVINO compiles for a GPU or NPU, which can take
+    minutes; None for the CPU, where it is of no use."""
+    home = os.environ.get("AIPC_CACHE")
+    return Path(home) / "openvino" / device if home and not device.startswith("CPU") else None
 
-    def __init__(self, device: str) -> None:
-        home = os.environ.get("AIPC_CACHE")
-        useful = not device.startswith("CPU")
-        self._folder = Path(home) / "openvino" / device if home and useful else None
-        self._before = self._files()
 
-    @property
-    def properties(self) -> dict[str, str]:
-        return {"CACHE_DIR": str(self._folder)} if self._folder else {}
-
-    def notes(self) -> tuple[str, ...]:
-        """A note if this load has compiled the model: the next one will be faster."""
-        if self._files() - self._before:
-            return ("Compiled during this load; the next load uses the cache.",)
-        return ()
-
-    def _files(self) -> set[tuple[Path, int]]:
-        """Paths and modification times: a damaged file is replaced under its old name."""
-        if self._folder is None or not self._folder.is_dir():
-            return set()
-        files = set()
-        for path in self._folder.iterdir():
-            with suppress(OSError):  # another process is replacing it
-                files.add((path, path.stat().st_mtime_ns))
-        return files
+def cached_files(folder: Path | None) -> set[tuple[Path, int]]:
+    """Paths and modification times: a damaged file is replaced under its old name."""
+    files = set()
+    for path in folder.glob("*") if folder else ():
+        with suppress(OSError):  # another process is replacing it
+            files.add((path, path.stat().st_mtime_ns))
+    return files
 
 
 def openvino_device_name(core: Any, device: str) -> str:

@@ -38,6 +38,12 @@ MIN_ANSWER_TOKENS = 64  # for which an engine with static shapes has capacity
 log = logging.getLogger(__name__)
 
 
+def fault(lane: Lane, error: Exception) -> PlaygroundError:
+    """What to show for an error of this program; its traceback goes to the log."""
+    log.error("%s failed", lane.name, exc_info=error)
+    return PlaygroundError(f"The run failed: {error!r}.", "Details are in the log.")
+
+
 class Arena:
     """Holds the workers and starts runs. Runs wait for each other: the devices are shared.
 
@@ -166,7 +172,7 @@ class Run:
                         self._in_turn([run])
         except Exception as error:
             for run in self.lanes.values():
-                self._fault(run, error)
+                run.fail(fault(run.lane, error))
         finally:
             for run in self._later:
                 run.host.undefer()
@@ -182,20 +188,16 @@ class Run:
         been loaded."""
         for attempt in range(MAX_LOADS):
             with self._hosts.devices:
-                lost = [run for run in runs if not run.finished and not self._is_ready(run)]
+                lost = [
+                    run
+                    for run in runs
+                    if not (run.finished or run.host.is_ready(self.request.model, self._capacity))
+                ]
                 if not lost or attempt == MAX_LOADS - 1:
                     with models.paused():
                         yield
                     return
             self._make_ready(lost)
-
-    def _is_ready(self, run: LaneRun) -> bool:
-        return run.host.is_ready(self.request.model, self._capacity)
-
-    def _fault(self, run: LaneRun, error: Exception) -> None:
-        """An error of this program ends the lane's run; its traceback goes to the log."""
-        log.error("%s failed", run.lane.name, exc_info=error)
-        run.fail(PlaygroundError(f"The run failed: {error!r}.", "Details are in the log."))
 
     def _make_ready(self, runs: list[LaneRun]) -> None:
         """Prepare and load these lanes; a lane that fails or is stopped ends its run."""
@@ -227,7 +229,7 @@ class Run:
         except PlaygroundError as error:
             run.fail(error)
         except Exception as error:
-            self._fault(run, error)
+            run.fail(fault(run.lane, error))
 
     def _swap_in(self, run: LaneRun) -> None:
         """Unload the lanes whose run has ended, and load the next one."""
@@ -293,4 +295,4 @@ class Run:
                 self._sampler.sample_now()
                 run.observe(self.samples, self._idle_w)
         except Exception as error:
-            self._fault(run, error)
+            run.fail(fault(run.lane, error))

@@ -62,7 +62,7 @@ class ChatTokenizer:
             raise PreparationError(message, "Prepare or download the model again.") from error
 
     def _read(self, folder: Path) -> None:
-        config = _read_config(folder)
+        config = read_config(folder)
         self.context: int = config["max_position_embeddings"]
         settings = _read_json(folder / "tokenizer_config.json")
         if "added_tokens_decoder" not in settings:  # the older file wins then, as in transformers
@@ -228,13 +228,21 @@ def _read_json(path: Path) -> Json:
     return {**json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}
 
 
-def _read_config(folder: Path) -> Json:
-    """config.json, or its counterpart in a folder of ONNX Runtime GenAI."""
+def read_config(folder: Path) -> Json:
+    """config.json, or its counterpart in a folder of ONNX Runtime GenAI under the same names.
+
+    Raises OSError, ValueError, LookupError or TypeError where it is missing or broken.
+    """
     if (folder / "config.json").is_file():
         config = _read_json(folder / "config.json")
-        return {**config.get("text_config", {}), **config}
+        return {**(config.get("text_config") or {}), **config}
     config = _read_json(folder / "genai_config.json")["model"]
-    return {"max_position_embeddings": config["context_length"], **config}
+    decoder = config["decoder"]
+    names = {
+        "max_position_embeddings": config["context_length"],
+        "head_dim": decoder.get("head_size"),
+    }
+    return {**config, **decoder, **names}
 
 
 def _named_tokens(settings: Json) -> dict[str, str]:

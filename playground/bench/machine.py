@@ -15,6 +15,7 @@ import psutil
 
 from playground import devices, doctor
 from playground.doctor import packages
+from playground.gauges.linux.pci import read_optional_int
 from playground.lanes.lane import Lane
 from playground.paths import ROOT
 from playground.runs.benchmark_record import BenchmarkMachine, Conditions, MemoryCopy
@@ -37,7 +38,7 @@ def describe(lanes: Iterable[Lane], copy: MemoryCopy | None) -> BenchmarkMachine
         **doctor.machine.machine(),
         program={**doctor.machine.program(ROOT)},
         hardware=[asdict(device) for device in devices.hardware()],
-        devices=[{**row} for row in rows if row["name"] is not None],
+        devices=[asdict(row) for row in rows if row.name is not None],
         packages=[{**row} for row in packages.versions(ROOT) if row[".venv"] or row[".venv-npu"]],
         memory_copy=copy,
         before=conditions(),
@@ -51,7 +52,7 @@ def conditions(root: Path = Path("/")) -> Conditions:
     (Linux, from Intel's thermal_throttle).
     """
     paths = (root / CPUS).glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
-    counts = [count for path in paths if (count := read_number(path)) is not None]
+    counts = [count for path in paths if (count := read_optional_int(path)) is not None]
     frequency = value_or_none(psutil.cpu_freq)
     return Conditions(
         temperature_c=temperature(),
@@ -82,8 +83,3 @@ def read_text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8").strip() or None
     except (OSError, ValueError):
         return None
-
-
-def read_number(path: Path) -> int | None:
-    text = read_text(path)
-    return int(text) if text and text.isdigit() else None

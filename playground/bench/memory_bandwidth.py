@@ -14,19 +14,18 @@ before anything else is measured.
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
 import mmap
 import os
 import sys
 import threading
 import time
-from typing import TypedDict, cast
 
 import psutil
 
 from playground.lanes.lane import Lane
 from playground.lanes.memory import on_a_card
+from playground.runs.benchmark_record import MemoryCopy
 from playground.workers import subprocesses
 
 ARRAY_BYTES = 256 * 2**20  # STREAM: at least four times the last cache, 12 to 36 MB in an AI PC
@@ -38,16 +37,7 @@ PAGE = 4096
 log = logging.getLogger(__name__)
 
 
-class CopyBandwidth(TypedDict):
-    """One measurement: GB/s, with how many threads, over arrays of how many MB, how often."""
-
-    copy_gbs: float
-    threads: int
-    array_mb: float
-    passes: int
-
-
-def measure() -> CopyBandwidth | None:
+def measure() -> MemoryCopy | None:
     """Measure in a child process; None, with a line in the log, if that fails."""
     try:
         command = [sys.executable, "-m", "playground.bench.memory_bandwidth"]
@@ -59,7 +49,8 @@ def measure() -> CopyBandwidth | None:
     if result is None:
         reason = output.stderr.decode("utf-8", "replace")[-4000:] or "no answer in time"
         log.warning("The memory bandwidth could not be measured: %s", reason)
-    return cast("CopyBandwidth | None", result)
+        return None
+    return MemoryCopy.model_validate(result)
 
 
 def utilization(bandwidth_gbs: float | None, copy_gbs: float | None, lane: Lane) -> float | None:
@@ -70,7 +61,7 @@ def utilization(bandwidth_gbs: float | None, copy_gbs: float | None, lane: Lane)
     return bandwidth_gbs / copy_gbs
 
 
-def copy_bandwidth(array_bytes: int, min_s: float = MIN_SECONDS) -> CopyBandwidth:
+def copy_bandwidth(array_bytes: int, min_s: float = MIN_SECONDS) -> MemoryCopy:
     """Measure with two arrays of this size, for at least `min_s` seconds."""
     threads = cores()
     part = array_bytes // threads // PAGE * PAGE
@@ -102,12 +93,12 @@ def copy_bandwidth(array_bytes: int, min_s: float = MIN_SECONDS) -> CopyBandwidt
     finished.set()
     go.wait()
     best = min(max(ended for _, ended in one) - min(began for began, _ in one) for one in passes)
-    return {
-        "copy_gbs": 2 * part * threads / best,
-        "threads": threads,
-        "array_mb": part * threads / 1e6,
-        "passes": len(passes),
-    }
+    return MemoryCopy(
+        copy_gbs=2 * part * threads / best,
+        threads=threads,
+        array_mb=part * threads / 1e6,
+        passes=len(passes),
+    )
 
 
 def address(memory: mmap.mmap) -> int:
@@ -122,4 +113,5 @@ def cores() -> int:
 
 if __name__ == "__main__":
     free = psutil.virtual_memory().available
-    print(json.dumps(copy_bandwidth(min(ARRAY_BYTES, int(free * MAX_SHARE_OF_FREE)))))
+    result = copy_bandwidth(min(ARRAY_BYTES, int(free * MAX_SHARE_OF_FREE)))
+    print(result.model_dump_json())

@@ -12,7 +12,7 @@ from playground.lanes.tokenizers import tokenizer_of
 from playground.prompt import Tokenizer
 from playground.runs.benchmark_record import BenchmarkSettings
 from playground.runs.record import IN_TURN, TOGETHER
-from playground.runs.request import MAX_NEW_TOKENS
+from playground.runs.request import MAX_NEW_TOKENS, check_whole
 
 PROMPT_TOKENS = (32, 256, 512, 1024)
 NEW_TOKENS, RUNS, WARMUP = 128, 3, 1
@@ -44,12 +44,12 @@ class Plan:
         if not self.prompt_tokens:
             raise BadInput("No prompt length is chosen.", "Give at least one, such as 256.")
         for length in self.prompt_tokens:
-            _check_whole("A prompt of this many tokens", length, 1, MAX_PROMPT_TOKENS)
+            check_whole("A prompt of this many tokens", length, 1, MAX_PROMPT_TOKENS)
         if len(set(self.prompt_tokens)) < len(self.prompt_tokens):
             raise BadInput("A prompt length is given twice.", "Give each length once.")
-        _check_whole("The number of new tokens", self.new_tokens, 1, MAX_NEW_TOKENS)
-        _check_whole("The number of runs", self.runs, 1, MAX_RUNS)
-        _check_whole("The number of warm-up runs", self.warmup, 0, MAX_RUNS)
+        check_whole("The number of new tokens", self.new_tokens, 1, MAX_NEW_TOKENS)
+        check_whole("The number of runs", self.runs, 1, MAX_RUNS)
+        check_whole("The number of warm-up runs", self.warmup, 0, MAX_RUNS)
         if len({lane.needs_model for lane in self.lanes}) > 1:
             raise BadInput(
                 "The fake lane reads bytes and the others a model's tokens: their prompts would "
@@ -81,19 +81,9 @@ class Plan:
         return max(self.prompt_tokens) + max(self.new_tokens, MIN_ANSWER_TOKENS)
 
     def settings(self) -> BenchmarkSettings:
-        return BenchmarkSettings(
-            lanes=[lane.name for lane in self.lanes],
-            model=self.model if self.lanes[0].needs_model else "none",
-            prompt_tokens=list(self.prompt_tokens),
-            new_tokens=self.new_tokens,
-            runs=self.runs,
-            warmup=self.warmup,
-            mode=self.mode,
-            temperature=0.0,
-            ignore_eos=True,
-        )
-
-
-def _check_whole(what: str, value: int, low: int, high: int) -> None:
-    if type(value) is not int or not low <= value <= high:
-        raise BadInput(f"{what} cannot be {value}.", f"Give a whole number from {low} to {high:,}.")
+        changed = {
+            "lanes": [lane.name for lane in self.lanes],
+            "model": self.model if self.lanes[0].needs_model else "none",
+            "prompt_tokens": list(self.prompt_tokens),
+        }
+        return BenchmarkSettings(**{**vars(self), **changed}, temperature=0.0, ignore_eos=True)

@@ -4,9 +4,9 @@ a record can be computed again from the raw times in it."""
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
+from operator import itemgetter
 
 from playground.bench import memory_bandwidth
 from playground.bench.statistics import Distribution, distribution
@@ -21,10 +21,7 @@ from playground.runs.benchmark_record import (
 )
 from playground.runs.figures import RunFigures, Timings
 from playground.runs.lane_run import LaneRun
-from playground.runs.record import Failure
-
-# Measured once for each run by the gauges, not computed from its times.
-MEASURED = [name for name in RawRun.model_fields if name in RunFigures.model_fields]
+from playground.runs.record import Failure, Record
 
 
 class ResultRow:
@@ -98,14 +95,11 @@ class ResultRow:
 
 def proof(runs: Sequence[RawRun], median: float | None) -> str:
     """Which device did the work, in the words of the run whose load is nearest to the median."""
-    nearest, distance = "", math.inf
-    for run in runs:
-        if median is None or run.device_busy_pct is None:
-            continue
-        if abs(run.device_busy_pct - median) < distance:
-            nearest = run.device_proof or ""
-            distance = abs(run.device_busy_pct - median)
-    return nearest
+    if median is None:
+        return ""
+    loads = [(run.device_busy_pct, run.device_proof or "") for run in runs]
+    known = [(abs(load - median), text) for load, text in loads if load is not None]
+    return min(known, key=itemgetter(0), default=(0.0, ""))[1]
 
 
 def raw_run(run: LaneRun) -> RawRun:
@@ -115,11 +109,15 @@ def raw_run(run: LaneRun) -> RawRun:
         t0_ns=run.t0,
         t_in_ns=run.t_in,
         t_ns=run.times,
-        peak_rss_mb=record.peak_rss_mb,
-        energy_j=record.energy_j,
-        device_busy_pct=record.device_busy_pct,
         device_proof=record.device_proof,
+        **measured(record),
     )
+
+
+def measured(run: Record | RawRun) -> dict[str, float | None]:
+    """What the gauges measured once for a run, and nothing can be computed from."""
+    names = RawRun.model_fields.keys() & RunFigures.model_fields.keys()
+    return {name: getattr(run, name) for name in names}
 
 
 def recompute(record: BenchmarkRecord) -> Distribution:
@@ -134,7 +132,7 @@ def figures_of(run: RawRun, read_bytes: int | None) -> RunFigures:
         **dict(timings),
         bandwidth_gbs=metrics.bandwidth_gbs(read_bytes, timings.decode_tps),
         j_per_token=metrics.j_per_token(run.energy_j, len(run.t_ns)),
-        **{name: getattr(run, name) for name in MEASURED},
+        **measured(run),
     )
 
 

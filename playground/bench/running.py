@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 
 from playground import models
-from playground.arena import MAX_LOADS, SETTLE_S, STATES_HZ, Arena
+from playground.arena import MAX_LOADS, SETTLE_S, STATES_HZ, Arena, fault
 from playground.bench import machine, memory_bandwidth
 from playground.bench.plan import Plan
 from playground.bench.prompts import TEXT, Prompts, prompts_of
@@ -20,17 +19,10 @@ from playground.errors import BadInput, PlaygroundError
 from playground.lanes.lane import Lane
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import Stage
-from playground.runs.benchmark_record import (
-    BenchmarkMachine,
-    BenchmarkResult,
-    MemoryCopy,
-    PowerRecord,
-)
+from playground.runs.benchmark_record import BenchmarkMachine, BenchmarkResult, PowerRecord
 from playground.runs.lane_run import LaneRun
 from playground.runs.record import IN_TURN
 from playground.runs.request import Request
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,9 +111,7 @@ class _Benchmark:
         """Describe the machine before anything is loaded, while no run is in progress."""
         with self._arena.hosts.devices, models.paused():
             copy = memory_bandwidth.measure()
-        self._machine = machine.describe(
-            self._plan.lanes, None if copy is None else MemoryCopy.model_validate(copy)
-        )
+        self._machine = machine.describe(self._plan.lanes, copy)
 
     def load(self) -> Iterator[Step]:
         """Load all lanes. When the benchmark is stopped, a load in progress continues."""
@@ -150,7 +140,7 @@ class _Benchmark:
         except PlaygroundError as error:
             self._give_up(lane, error)
         except Exception as error:
-            self._give_up(lane, _fault(lane, error))
+            self._give_up(lane, fault(lane, error))
 
     def is_ready(self) -> bool:
         """Whether all lanes are still loaded: while the devices were free, a lane may have been
@@ -178,7 +168,8 @@ class _Benchmark:
         last: tuple[Lane, ...] = ()
         while remaining and not self._stop.is_set():
             turn = remaining[0]
-            lanes = [lane for lane in turn.lanes if self._measures(lane, turn.prompt_tokens)]
+            working = [lane for lane in turn.lanes if lane not in self._failed]
+            lanes = [lane for lane in working if self._row(lane, turn.prompt_tokens).open]
             if lanes:
                 ahead = [turn for turn in remaining if not self._failed.keys() >= {*turn.lanes}]
                 yield self.step(turn=turn, seconds_left=self._pace.left(ahead))
@@ -191,9 +182,6 @@ class _Benchmark:
             if not self._stop.is_set():
                 self._done += len(turn.lanes)
             remaining.pop(0)
-
-    def _measures(self, lane: Lane, tokens: int) -> bool:
-        return lane not in self._failed and self._row(lane, tokens).open
 
     def _run(self, turn: Turn, lanes: list[Lane]) -> None:
         """One run of each of these lanes, all at the same time."""
@@ -256,7 +244,7 @@ def _generate(run: LaneRun) -> None:
     except PlaygroundError as error:
         run.fail(error)
     except Exception as error:
-        run.fail(_fault(run.lane, error))
+        run.fail(fault(run.lane, error))
 
 
 def _too_few(tokens: int, planned: int) -> PlaygroundError:
@@ -264,9 +252,3 @@ def _too_few(tokens: int, planned: int) -> PlaygroundError:
         f"The lane's capacity was reached after {tokens:,} of {planned:,} new tokens.",
         "Choose shorter prompts or fewer new tokens.",
     )
-
-
-def _fault(lane: Lane, error: Exception) -> PlaygroundError:
-    """An error of this program; its traceback goes to the log."""
-    log.error("%s failed", lane.name, exc_info=error)
-    return PlaygroundError(f"The run failed: {error!r}.", "Details are in the log.")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.patches import Patch
 
-from playground.charts.kinds import Kind
+from playground.charts.kinds import Chart
 from playground.charts.plot import (
     NA,
     SMALL,
@@ -33,7 +33,7 @@ MAX_LEVEL_LENGTHS = 12  # more of them are written upright below their groups
 
 
 def draw(
-    part: SubFigure, kind: Kind, view: View, data: Mapping[Key, Bar | None], theme: Theme
+    part: SubFigure, chart: Chart, view: View, data: Mapping[Key, Bar | None], theme: Theme
 ) -> Plots:
     """One plot; a figure that is not known is written as n/a and has no bar."""
     axes = part.add_subplot()
@@ -64,8 +64,8 @@ def draw(
         Patch(label=lane_label(view, lane, data), **look(place, theme))
         for place, lane in enumerate(view.lanes)
     ]
-    if kind.line is not None:
-        value, describe = kind.line
+    if chart.line is not None:
+        value, describe = chart.line
         label = f"{value:g} %: {describe(view)}"
         style: Any = {"color": theme.text, "linewidth": 1.3, "linestyle": (0, (6, 3))}
         entries.append(axes.axhline(value, label=label, zorder=1, **style))

@@ -21,20 +21,16 @@ Data = Mapping[Key, Any]  # Bar or None; for ALONG list[float] or None
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart that can be drawn. title: as in the picture; about: what it shows."""
+    """A chart that can be drawn.
+
+    title: as in the picture; about: what it shows; data: by lane and prompt length, None where it
+    is unknown; note: its own small print; line: a value to compare all bars with, and its
+    description.
+    """
 
     name: str
     title: str
     about: str
-
-
-@dataclass(frozen=True)
-class Kind(Chart):
-    """A chart with its data by lane and prompt length; a value is None where it is unknown.
-
-    note: its own small print; line: a value to compare all bars with, and its description.
-    """
-
     better: str
     unit: str
     data: Callable[[View, View | None], Data]
@@ -115,7 +111,7 @@ def comparable(a: View, b: View) -> bool:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind(
+        Chart(
             LATENCY,
             "Next-token latency (TPOT)",
             "Milliseconds per token after the first (TPOT) at each prompt length; for "
@@ -124,7 +120,7 @@ KINDS = {
             "ms per token",
             latencies,
         ),
-        Kind(
+        Chart(
             SPEED,
             "Tokens per second",
             "The decode rate of each lane, after its first token.",
@@ -132,7 +128,7 @@ KINDS = {
             "tokens/s",
             figures("decode_tps"),
         ),
-        Kind(
+        Chart(
             TTFT,
             "Time to first token",
             "How long each lane takes from having the prompt to its first token.",
@@ -140,7 +136,7 @@ KINDS = {
             "ms",
             figures("ttft_ms"),
         ),
-        Kind(
+        Chart(
             ENERGY,
             "Energy per token",
             "Joules of a whole answer, including prefill, divided by its tokens.",
@@ -148,7 +144,7 @@ KINDS = {
             "J per token",
             figures("j_per_token"),
         ),
-        Kind(
+        Chart(
             ALONG,
             "Token latency along the answer",
             "The time between each token and the previous one, from the first to the last.",
@@ -156,7 +152,7 @@ KINDS = {
             "ms since the previous token",
             along,
         ),
-        Kind(
+        Chart(
             SHARING,
             "Speed while sharing the machine",
             "Each lane's tokens/s with all lanes together, as a share of its tokens/s alone.",
@@ -165,7 +161,7 @@ KINDS = {
             shared,
             line=(100.0, lambda view: "as fast as alone"),
         ),
-        Kind(
+        Chart(
             MEMORY,
             "Memory bandwidth utilization",
             "The weights that decoding reads per second, over the memory's copy bandwidth.",

@@ -11,7 +11,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from playground.charts.kinds import Kind
+from playground.charts.kinds import Chart
 from playground.charts.plot import NA, Plots, error_bars, formatted, lane_label, style_axes
 from playground.charts.references import Reference, references
 from playground.charts.theme import DASHES, MARKERS, Theme, lane_style
@@ -24,7 +24,7 @@ PANEL_HEIGHT, MAX_PANELS = 2.3, 12
 
 
 def latency(
-    part: SubFigure, kind: Kind, view: View, data: Mapping[Key, Bar | None], theme: Theme
+    part: SubFigure, chart: Chart, view: View, data: Mapping[Key, Bar | None], theme: Theme
 ) -> Plots:
     """A line for each lane over the prompt lengths, and dashed ones published for the model."""
     axes = part.add_subplot()
@@ -65,12 +65,12 @@ def latency(
     return Plots(entries, dashed, notes, 4.2 if published else 3.7)
 
 
-def lane_line(theme: Theme, place: int, label: str = "") -> Line2D:
+def lane_line(theme: Theme, place: int, label: str) -> Line2D:
     """Without points: what a legend shows for a lane."""
     style = lane_style(theme, place)
-    line = Line2D([], [], color=style.color, marker=style.marker, markersize=8, linewidth=2.2)
-    line.set_label(label)
-    return line
+    return Line2D(
+        [], [], color=style.color, marker=style.marker, markersize=8, linewidth=2.2, label=label
+    )
 
 
 def reference_lines(published: Sequence[Reference], theme: Theme) -> Iterator[Line2D]:
@@ -107,7 +107,7 @@ def name_lengths(axes: Axes, lengths: Sequence[float], theme: Theme) -> None:
 
 
 def along(
-    part: SubFigure, kind: Kind, view: View, data: Mapping[Key, list[float] | None], theme: Theme
+    part: SubFigure, chart: Chart, view: View, data: Mapping[Key, list[float] | None], theme: Theme
 ) -> Plots:
     """One plot for each prompt length: every gap between two tokens, at the later one's number."""
     lengths = [

@@ -16,7 +16,7 @@ from matplotlib.font_manager import fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from playground.charts import bars, lines
-from playground.charts.kinds import ALONG, LATENCY, SHARING, Data, Kind
+from playground.charts.kinds import ALONG, LATENCY, SHARING, Chart, Data
 from playground.charts.plot import SMALL, TEXT, WIDTH, Plots, has_spread
 from playground.charts.text import shortened
 from playground.charts.theme import DARK, LIGHT, Theme
@@ -44,7 +44,7 @@ SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "aipc-playground",  # the same ids each time
     "hatch.linewidth": 1.2,
 }
-DRAW: dict[str, Callable[[SubFigure, Kind, View, Data, Theme], Plots]] = {
+DRAW: dict[str, Callable[[SubFigure, Chart, View, Data, Theme], Plots]] = {
     LATENCY: lines.latency,
     ALONG: lines.along,
 }
@@ -55,10 +55,10 @@ METADATA: dict[Format, dict[str, None]] = {
 }
 
 
-def draw(kind: Kind, view: View, other: View | None, dark: bool, file_format: Format) -> bytes:
-    """The picture of `kind`. Not thread-safe."""
+def draw(chart: Chart, view: View, other: View | None, dark: bool, file_format: Format) -> bytes:
+    """The picture of the chart. Not thread-safe."""
     with plain_settings():
-        figure = as_figure(kind, view, other, DARK if dark else LIGHT)
+        figure = as_figure(chart, view, other, DARK if dark else LIGHT)
         file = io.BytesIO()
         figure.savefig(
             file,
@@ -85,28 +85,28 @@ def fonts() -> list[str]:
     return ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)]
 
 
-def as_figure(kind: Kind, view: View, other: View | None, theme: Theme) -> Figure:
+def as_figure(chart: Chart, view: View, other: View | None, theme: Theme) -> Figure:
     """Three nested parts, since constrained layout keeps space for one text above and one text or
     legend below each: title and small print, subtitle and published legend, plots and lanes."""
     figure = Figure((WIDTH, MAX_HEIGHT), facecolor=theme.background, layout="constrained")
     outer = nested(figure)
     middle = nested(outer)
     inner = nested(middle)
-    data = kind.data(view, other)
-    draw_plots = DRAW.get(kind.name, bars.draw)
-    plots = draw_plots(inner, kind, view, data, theme)
+    data = chart.data(view, other)
+    draw_plots = DRAW.get(chart.name, bars.draw)
+    plots = draw_plots(inner, chart, view, data, theme)
     add_legend(inner, plots.lanes, theme)
     if plots.published:
         add_legend(middle, plots.published, theme, "Published for this model on other machines:")
     conditions = view.conditions
-    if kind.name == SHARING:
+    if chart.name == SHARING:
         conditions = "together (contended) against in turn"
-    title = f"{kind.title} – {kind.better}"
-    subtitle = ", ".join(part for part in (kind.unit, view.model, conditions) if part)
+    title = f"{chart.title} – {chart.better}"
+    subtitle = ", ".join(part for part in (chart.unit, view.model, conditions) if part)
     left: dict[str, Any] = {"x": 0, "ha": "left", "wrap": True}
     outer.suptitle(title, fontsize=TITLE, fontweight="bold", color=theme.text, **left)
     middle.suptitle(subtitle, fontsize=TEXT, color=theme.quiet, **left)
-    notes = [*plots.notes, kind.note, *view.small_print(any(map(has_spread, data.values())))]
+    notes = [*plots.notes, chart.note, *view.small_print(any(map(has_spread, data.values())))]
     text = "\n".join(map(fitting, filter(None, notes)))
     outer.supxlabel(text, fontsize=SMALL, color=theme.quiet, linespacing=1.4, **left)
     set_height(figure, inner, plots.height)

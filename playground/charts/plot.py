@@ -47,11 +47,9 @@ def formatted(bar: Bar | None) -> str:
     if bar is None:
         return NA
     value = bar.value
-    if value >= 1e6:
-        return f"{value:.3g}"
-    if value >= 100:
+    if 100 <= value < 1e6:
         return f"{value:,.0f}"
-    if value >= 1:
+    if 1 <= value < 100:
         return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
     return f"{value:.3g}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from playground.models.catalogue import PRESETS, HubPreset
+from playground.models.catalogue import PRESETS
 
 MODEL = "Phi-3-mini-4k-instruct"
 
@@ -62,6 +62,6 @@ def references(model: str | None, precisions: Collection[str | None]) -> list[Re
 def model_names() -> set[str]:
     """The names of the model and of its published conversions, in lower case."""
     preset = PRESETS[MODEL]
-    assert isinstance(preset, HubPreset)
+    assert preset.remote is not None
     repositories = [preset.remote.repo, *(remote.repo for remote in preset.published.values())]
     return {name.rpartition("/")[2].casefold() for name in (MODEL, *repositories)}

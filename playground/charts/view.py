@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from playground.charts.text import model_name, plain, shortened
-from playground.gauges.power_source import PowerSource
+from playground.charts.text import model_name, one_line, shortened
 from playground.history.columns import figure
 from playground.history.entry import Entry
 from playground.runs.benchmark_record import (
@@ -89,10 +88,12 @@ class View:
 
     def small_print(self, whiskers: bool) -> list[str]:
         """What somebody needs to quote the picture: machine, settings, engines, power source."""
-        day = plain(self.machine.measured_at or "")[:10]
+        from playground.gauges.power_source import PowerSource  # here: psutil takes long
+
+        day = one_line(self.machine.measured_at or "")[:10]
         setup = [self.settings_text(whiskers), ", ".join(self.engines()), day]
         power = self.machine.power_source or PowerRecord()
-        profile = power.profile and plain(power.profile)
+        profile = power.profile and one_line(power.profile)
         source = PowerSource(power.on_battery, number(power.battery_percent), profile)
         return [f"Machine: {self.machine_text()}", "; ".join(filter(None, setup)), source.text]
 
@@ -101,13 +102,13 @@ class View:
         machine = self.machine
         threads, memory = number(machine.threads), number(machine.memory_gb)
         cpu = [
-            plain(machine.cpu or ""),
+            one_line(machine.cpu or ""),
             f"{threads:.0f} logical cores" if threads else "",
             f"{memory:.0f} GB" if memory else "",
         ]
-        names = [plain(record.device_name or "") for record in self.records.values()]
+        names = [one_line(record.device_name or "") for record in self.records.values()]
         devices = [name for name in dict.fromkeys(names) if name != cpu[0]]
-        parts = [", ".join(filter(None, cpu)), *devices, plain(machine.os or "")]
+        parts = [", ".join(filter(None, cpu)), *devices, one_line(machine.os or "")]
         return "; ".join(filter(None, parts)) or "n/a"
 
     def settings_text(self, whiskers: bool) -> str:
@@ -126,7 +127,7 @@ class View:
     def engines(self) -> list[str]:
         """Names and versions, without the suffix of a build: "openvino-genai 2026.4.1.0"."""
         engines = [
-            f"{plain(record.backend or 'n/a')} {plain(record.library_version).partition('-')[0]}"
+            one_line(f"{record.backend or 'n/a'} {record.library_version.partition('-')[0]}")
             for record in self.records.values()
             if record.library_version
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -51,16 +52,13 @@ def ask(
         system=system,
         model=check(model),
     )
-    arena = Arena(None if no_history else History())
-    arena.hosts.force = force
-    try:
+    with closing(Arena(None if no_history else History())) as arena:
+        arena.hosts.force = force
         run = arena.start(request)
         if as_json:
             result = render.wait_for(run)
             print_json(result.as_json())
         else:
             result = render.stream(run)
-    finally:
-        arena.close()
     print_notice(arena.history_writer.notice)
     return OK if all(record.status == "ok" for record in result.lanes) else FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from playground.cli.command import FAILED, INTERRUPTED, OK, ctrl_c, print_notice
 from playground.cli.files import writable, write
 from playground.cli.lanes import chosen_lanes
 from playground.cli.options import Force, Lanes, Mode, Model, NoHistory
-from playground.cli.output import STYLES, table
+from playground.cli.output import STYLES, joined, table
 from playground.cli.progress import StageLines
 from playground.errors import BadInput
 from playground.formatting import number, time_left
@@ -83,12 +84,9 @@ def bench(
         warmup=warmup,
         mode=mode,
     )
-    arena = Arena(None if no_history else History())
-    arena.hosts.force = force
-    try:
+    with closing(Arena(None if no_history else History())) as arena:
+        arena.hosts.force = force
         result, interrupted = measure(plan, arena)
-    finally:
-        arena.close()
     print_notice(arena.history_writer.notice)
     if interrupted:
         say("Interrupted." if result.results else "Interrupted before anything was measured.")
@@ -115,10 +113,10 @@ def measure(plan: Plan, arena: Arena) -> tuple[BenchmarkResult, bool]:
     result = BenchmarkResult(results=[])
     with ctrl_c() as stop:
         say("measure the memory's copy bandwidth")
-        progress = BenchmarkProgress()
+        loading = StageLines()
         for step in run(plan, arena, stop):
             result = step.result
-            progress.show(step)
+            show_progress(step, loading)
         interrupted = stop.is_set()
     arena.keep_benchmark(result)
     return result, interrupted
@@ -157,20 +155,15 @@ def draw(result: BenchmarkResult, file: Path) -> None:
     say(f"The chart is in {file}.")
 
 
-class BenchmarkProgress:
-    """Prints on stderr how the lanes load, then each run before it begins."""
-
-    def __init__(self) -> None:
-        self._stages = StageLines()
-
-    def show(self, step: Step) -> None:
-        for lane, stage in step.stages:
-            self._stages.show(lane, stage)
-        if step.turn is not None:
-            names = " + ".join(lane.name for lane in step.turn.lanes)
-            parts = [f"run {step.done + 1} of {step.total}", names]
-            parts += [f"{step.turn.prompt_tokens:,} prompt tokens", time_left(step.seconds_left)]
-            say(" · ".join(filter(None, parts)))
+def show_progress(step: Step, loading: StageLines) -> None:
+    """Print on stderr how the lanes load, then each run before it begins."""
+    for lane, stage in step.stages:
+        loading.show(lane, stage)
+    if step.turn is not None:
+        names = " + ".join(lane.name for lane in step.turn.lanes)
+        tokens = f"{step.turn.prompt_tokens:,} prompt tokens"
+        run_number = f"run {step.done + 1} of {step.total}"
+        say(joined(run_number, names, tokens, time_left(step.seconds_left)))
 
 
 def say(text: str) -> None:
@@ -179,12 +172,8 @@ def say(text: str) -> None:
 
 def print_table(result: BenchmarkResult, console: Console) -> None:
     """Print one row for each lane and prompt length, and how it was measured."""
-    output = table("lane", *FIGURES, "")
-    for column in output.columns[1:-1]:
-        column.justify = "right"
-    for row in result.results:
-        output.add_row(*map(Text, cells(row)), note(row))
-    console.print(output)
+    rows: list[list[str | Text]] = [[*cells(row), note(row)] for row in result.results]
+    console.print(table(("lane", *FIGURES, ""), rows, right=FIGURES))
     settings, machine = result.settings, result.machine
     mode = settings.mode
     runs = "1 run" if settings.runs == 1 else f"{settings.runs} runs"

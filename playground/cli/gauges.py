@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from playground.cli.command import OK
 from playground.cli.options import AsJson
-from playground.cli.output import print_json, print_table, table
+from playground.cli.output import joined, print_json, print_table
 from playground.errors import BadInput
 from playground.formatting import NA
 from playground.gauges.summary import measure, rows
@@ -30,9 +29,9 @@ def gauges(seconds: Seconds = 2.0, as_json: AsJson = False) -> int:
     if as_json:
         print_json(summary)
         return OK
-    output = table("gauge", "", "what · source")
-    for row in rows(summary):
-        about = " · ".join(filter(None, (row["name"], row["source"], row["note"])))
-        output.add_row(row["gauge"], row["reading"] or NA, Text(about))
-    print_table(output)
+    cells = [
+        (row["gauge"], row["reading"] or NA, joined(row["name"], row["source"], row["note"]))
+        for row in rows(summary)
+    ]
+    print_table(("gauge", "", "what · source"), cells)
     return OK

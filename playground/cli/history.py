@@ -11,13 +11,12 @@ from typing import Annotated
 
 import click
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from playground import charts, history
+from playground.charts.text import one_line
 from playground.cli.command import OK, LoggedCommand, log_to_file, new_app, print_notice
 from playground.cli.options import AsJson
-from playground.cli.output import STYLES, print_json, print_table, table
+from playground.cli.output import STYLES, print_json, print_table
 from playground.errors import BadInput, PlaygroundError
 from playground.formatting import NA, number
 from playground.history import Entry, History, Summary
@@ -111,10 +110,8 @@ def list_entries(as_json: AsJson = False, find: Find = "", limit: Limit = LIMIT)
     if not shown:
         print("Nothing is found." if find else "The history is empty.", file=sys.stderr)
         return OK
-    output = table("id", "when (UTC)", "what", "model", "mode", "lanes", "prompt")
-    for summary in shown:
-        output.add_row(*(Text(one_line(text)) for text in list_row(summary)))
-    print_table(output, width=200)
+    rows = [[one_line(text) for text in list_row(summary)] for summary in shown]
+    print_table(("id", "when (UTC)", "what", "model", "mode", "lanes", "prompt"), rows, width=200)
     if len(matches) > limit:
         print("There are more; --limit N shows N of them.", file=sys.stderr)
     return OK
@@ -137,6 +134,9 @@ def list_row(summary: Summary) -> list[str]:
 @app.command(cls=LoggedCommand)
 def show(entry_id: Id) -> int:
     """Show one result with its answers."""
+    from rich.console import Console  # takes long, and the other commands do without
+    from rich.text import Text
+
     with opened() as store:
         entry = entry_of(store, entry_id)
     console = Console()
@@ -281,10 +281,6 @@ def unknown(entry_id: int) -> PlaygroundError:
 def plain(text: str) -> str:
     """Without control characters, so that an imported text cannot control the terminal."""
     return "".join(char if char in "\n\t" or char.isprintable() else " " for char in text)
-
-
-def one_line(text: str) -> str:
-    return " ".join(plain(text).split())
 
 
 commands = typer.main.get_command(app)

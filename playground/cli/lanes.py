@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-
 from playground.cli.command import OK
 from playground.cli.options import AsJson, Model
-from playground.cli.output import print_json, print_table, table
+from playground.cli.output import joined, print_json, print_table
 from playground.lanes import lane as lanes
 from playground.models import DEFAULT_MODEL, check
 
@@ -16,11 +14,13 @@ def list_lanes(as_json: AsJson = False, model: Model = DEFAULT_MODEL) -> int:
     if as_json:
         print_json(rows)
         return OK
-    output = table("lane", "model", "status", "reason · what to do")
-    for row in rows:
-        reason = " · ".join(filter(None, [row["reason"], row["fix"]]))
-        output.add_row(Text(row["lane"]), Text(row["model"]), row["status"], Text(reason))
-    print_table(output)
+    print_table(
+        ("lane", "model", "status", "reason · what to do"),
+        (
+            (row["lane"], row["model"], row["status"], joined(row["reason"], row["fix"]))
+            for row in rows
+        ),
+    )
     return OK
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
+from itertools import chain
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from playground import models
 from playground.cli.command import FAILED, INTERRUPTED, OK, ctrl_c
 from playground.cli.lanes import chosen_lanes
 from playground.cli.options import AsJson, Lanes, Model
-from playground.cli.output import print_json, print_table, table
+from playground.cli.output import print_json, print_table
 from playground.cli.progress import PreparationProgress
 from playground.errors import PlaygroundError
 from playground.formatting import file_size
@@ -73,21 +72,12 @@ def prepare_lane(
 def list_models(as_json: AsJson = False) -> int:
     inventory = models.inventory()
     if as_json:
-        print_json([json_of(model) for model in inventory])
+        print_json([asdict(model) for model in inventory])
         return OK
-    output = table("model", "format", "size", "weights", "folder")
-    output.columns[2].justify = "right"
-    for model in inventory:
-        for row in rows(model):
-            output.add_row(*map(Text, row))
-    print_table(output, width=200)
+    headings = ("model", "format", "size", "weights", "folder")
+    print_table(headings, chain.from_iterable(map(rows, inventory)), right=("size",), width=200)
     print(f"{file_size(sum(model.bytes for model in inventory))} in {home() / 'models'}")
     return OK
-
-
-def json_of(model: models.StoredModel) -> dict[str, object]:
-    parts = [{**asdict(part), "folder": str(part.folder)} for part in model.parts]
-    return {**asdict(model), "parts": parts}
 
 
 def rows(model: models.StoredModel) -> list[list[str]]:
@@ -112,14 +102,11 @@ def remove(model: ModelName, cache: Cache = False) -> int:
     stored = models.item_of(model)
     freed = models.remove(model, cache=cache)
     print(f"{stored.title} is removed: {file_size(freed)} freed.")
-    shared = {part.folder: part.bytes for part in stored.parts if in_hub_cache(part.folder)}
+    hub = hub_cache().absolute()
+    shared = {part.folder: part.bytes for part in stored.parts if part.folder.is_relative_to(hub)}
     if shared and not cache:
         print(
             f"{file_size(sum(shared.values()))} of it stays in the Hugging Face cache, which "
             "other programs share; --cache removes that, too."
         )
     return OK
-
-
-def in_hub_cache(folder: Path) -> bool:
-    return folder.is_relative_to(hub_cache().absolute())

@@ -35,7 +35,8 @@ def stream(run: Run) -> RunResult:
     if console.is_terminal:
         with Live(console=console, refresh_per_second=STATES_HZ, transient=True) as live:
             for _ in ticks(run):
-                live.update(panels(run))
+                panels = [panel(lane_run) for lane_run in run.lanes.values()]
+                live.update(Columns(panels, equal=True, expand=True))
     result = wait_for(run)
     for lane_run in run.lanes.values():
         print_answer(console, lane_run)
@@ -54,11 +55,6 @@ def ticks(run: Run) -> Iterator[None]:
         raise
 
 
-def panels(run: Run) -> Columns:
-    """The lanes side by side."""
-    return Columns([panel(lane_run) for lane_run in run.lanes.values()], equal=True, expand=True)
-
-
 def panel(run: LaneRun) -> Panel:
     """The last lines of a lane's answer, above its figures."""
     text = run.view().text or stage_text(run.host.stage)
@@ -74,21 +70,21 @@ def print_answer(console: Console, run: LaneRun) -> None:
     """Print one lane's figures and its answer or error."""
     view = run.view()
     console.print(Text(f"── {run.lane.name} ", style="bold"), end="")
-    console.print(Text(figures_text(run), style=STYLES.get(view.status, "")))
+    console.print(Text(figures_text(run), style=STYLES.get(run.status, "")))
     if proof := view.device_proof:
         console.print(Text(proof, style="dim"))
     if view.text:
         console.print(Text(view.text), soft_wrap=True)  # no line breaks the model never wrote
-    if view.error:
-        console.print(Text(str(view.error), style="red"), soft_wrap=True)
+    if run.error:
+        console.print(Text(str(run.error), style="red"), soft_wrap=True)
     console.print()
 
 
 def figures_text(run: LaneRun) -> str:
     """For example "ok (stop) · 8 tokens · 41.2 tok/s · TTFT 35 ms"."""
     view = run.view()
-    reason = f" ({view.finish_reason})" if view.finish_reason else ""
+    reason = f" ({run.finish_reason})" if run.finish_reason else ""
     return (
-        f"{view.status}{reason} · {view.new_tokens} tokens · "
+        f"{run.status}{reason} · {view.new_tokens} tokens · "
         f"{number(view.tps, '.1f')} tok/s · TTFT {number(view.ttft_ms, '.0f')} ms"
     )

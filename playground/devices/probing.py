@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 from playground.devices import windows
 from playground.devices.hardware import directml_adapters, hardware
@@ -31,14 +32,10 @@ _discovery: Discovery | None = None
 
 @dataclass(frozen=True)
 class DeviceQuery:
-    """A command that asks an engine for its devices.
-
-    title: "OpenVINO's GPU plugin". environment: variables in addition to those of every child.
-    """
+    """A command that asks an engine for its devices. title: "OpenVINO's GPU plugin"."""
 
     title: str
     command: Sequence[str]
-    environment: Mapping[str, str] | None = None
     patience_s: float = PATIENCE_S
 
 
@@ -49,7 +46,7 @@ class Answer:
     lines: tuple[JsonObject, ...] = ()
     error: str | None = None
 
-    def value(self, key: str) -> object:
+    def value(self, key: str) -> Any:
         """The value of a key that only one line has; None if no line has it."""
         return next((line[key] for line in self.lines if key in line), None)
 
@@ -107,38 +104,32 @@ def look(probes: Mapping[str, DeviceQuery]) -> Discovery:
         thread.start()
     for thread in asking:
         thread.join()
-    openvino = [answers.get(f"openvino:{plugin}", Answer()) for plugin in PLUGINS]
-    directml = has_directml()
     here = hardware()
+
+    def devices(*names: str) -> tuple[Device, ...]:
+        return tuple(
+            _with_driver(device, here)
+            for name in names
+            for device in answers.get(name, Answer()).devices
+        )
+
+    directml = has_directml()
+    messages = {name: answer.value("message") for name, answer in answers.items()}
     return Discovery(
-        openvino=tuple(
-            _with_driver(device, here) for answer in openvino for device in answer.devices
-        ),
+        openvino=devices(*(f"openvino:{plugin}" for plugin in PLUGINS)),
         dml=directml_adapters() if directml is not False else (),
-        torch=tuple(
-            _with_driver(device, here) for device in answers.get("torch", Answer()).devices
-        ),
-        npu_library=_yes_or_no(answers.get("npu-library", Answer())),
+        torch=devices("torch"),
+        npu_library=answers.get("npu-library", Answer()).value("answer"),
         dml_package=directml,
         errors={name: answer.error for name, answer in answers.items() if answer.error},
-        details={
-            name: str(message)
-            for name, answer in answers.items()
-            if (message := answer.value("message")) is not None
-        },
+        details={name: message for name, message in messages.items() if message},
     )
-
-
-def _yes_or_no(answer: Answer) -> bool | None:
-    value = answer.value("answer")
-    return None if value is None else bool(value)
 
 
 def ask(probe: DeviceQuery) -> Answer:
     """What a child writes before it ends, crashes or reaches its time limit. Never raises."""
-    environ = subprocesses.environment() | dict(probe.environment or {})
     try:
-        output = subprocesses.run(probe.command, probe.patience_s, environ)
+        output = subprocesses.run(probe.command, probe.patience_s)
     except OSError as error:
         log.warning("%s cannot be asked: %s", probe.title, error)
         return Answer(error=f"{probe.title} cannot be asked: {error.strerror}.")
@@ -179,11 +170,7 @@ def has_directml() -> bool | None:
         return False
 
 
-def _probe(
-    title: str,
-    *arguments: str,
-    python: Path = Path(sys.executable),
-) -> DeviceQuery:
+def _probe(title: str, *arguments: str, python: Path = Path(sys.executable)) -> DeviceQuery:
     """The child ends itself soon after our patience does, in case we are gone by then."""
     return DeviceQuery(title, [str(python), "-P", str(PROBE), str(2 * PATIENCE_S), *arguments])
 
@@ -196,19 +183,12 @@ def _spec(module: str) -> ModuleSpec | None:
         return None
 
 
-def _device(line: Mapping[str, object]) -> Device:
-    given = {name: line.get(name) for name in ("full_name", "driver", "luid", "architecture")}
-    texts = {name: None if value is None else str(value) for name, value in given.items()}
-    number = texts["luid"]
-    if number is not None:  # OpenVINO writes its eight bytes in hexadecimal
-        number = windows.luid(int.from_bytes(bytes.fromhex(number), "little"))
-    return Device(
-        name=str(line["name"]),
-        full_name=texts["full_name"] or "n/a",
-        driver=texts["driver"],
-        luid=number,
-        architecture=texts["architecture"],
-    )
+def _device(line: JsonObject) -> Device:
+    device = Device(**line | {"full_name": line["full_name"] or "n/a"})
+    if device.luid is None:
+        return device
+    number = int.from_bytes(bytes.fromhex(device.luid), "little")  # OpenVINO's hexadecimal bytes
+    return replace(device, luid=windows.luid(number))
 
 
 def _with_driver(device: Device, here: Sequence[Hardware]) -> Device:

@@ -73,8 +73,8 @@ def _version(root: Path, driver: str) -> str:
     """The driver's own version (NVIDIA's), or the kernel's for drivers that are part of it."""
     own = root / "sys/module" / driver / "version"
     if own.is_file():
-        return _text(own)
-    return f"Linux {kernel_version(_text(root / 'proc/sys/kernel/osrelease'))}"
+        return read_text(own)
+    return f"Linux {kernel_version(read_text(root / 'proc/sys/kernel/osrelease'))}"
 
 
 def kernel_version(release: str) -> str:
@@ -100,12 +100,12 @@ def _listed_name(root: Path, vendor: int, device: int) -> str | None:
     return None
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace").strip()
 
 
 def _number(path: Path) -> int:
     try:
-        return int(_text(path), 16)
+        return int(read_text(path), 16)
     except (OSError, ValueError):
         return 0

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import re
-import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Any
 
-from playground.devices.records import (
-    Device,
-    Hardware,
-    pci_kind,
-    pci_name,
-    vendor_name,
-)
+from playground.devices.records import Device, Hardware, pci_kind, pci_name, vendor_name
 
 ENUM = r"SYSTEM\CurrentControlSet\Enum"  # every device that was ever plugged in
 CLASS = r"SYSTEM\CurrentControlSet\Control\Class"  # the devices' drivers
@@ -37,44 +31,25 @@ NO_SUCH_NODE = 13  # CR_NO_SUCH_DEVNODE of cfgmgr32.h; no other failure means th
 GPU_LUID = uuid.UUID("60b193cb-5276-4d0f-96fc-f173abad3ec6").bytes_le + (2).to_bytes(4, "little")
 UINT64 = 9  # DEVPROP_TYPE_UINT64
 MAX_ENTRIES = 10_000
-T = TypeVar("T")
 
 Values = Mapping[str, object]  # a registry key's values by their names in lower case
 
 
-class Registry(Protocol):
-    """HKEY_LOCAL_MACHINE and the device tree. A missing key counts as an empty one."""
+class Registry:
+    """HKEY_LOCAL_MACHINE and the device tree of this machine. A missing key counts as an empty one.
 
-    def keys(self, path: str) -> list[str]: ...
+    Its DLL is opened with CDLL, which calls as WinDLL does on 64-bit Windows.
+    """
 
-    def values(self, path: str) -> Values: ...
+    def keys(self, path: str) -> list[str]:
+        return list(self._entries(path, "EnumKey"))
+
+    def values(self, path: str) -> Values:
+        return {name.lower(): value for name, value, _ in self._entries(path, "EnumValue")}
 
     def state(self, instance: str) -> int | None:
         """0: the device works; otherwise its problem code; None: it is not plugged in."""
-
-    def graphics_luid(self, instance: str) -> int | None:
-        """The LUID of a GPU or NPU, which changes when its driver restarts; None: unknown."""
-
-
-class LocalRegistry:
-    """The registry and the device tree of this machine."""
-
-    def keys(self, path: str) -> list[str]:
-        if sys.platform != "win32":
-            return []
-        import winreg
-
-        return list(_entries(path, winreg.EnumKey))
-
-    def values(self, path: str) -> Values:
-        if sys.platform != "win32":
-            return {}
-        import winreg
-
-        return {name.lower(): value for name, value, _ in _entries(path, winreg.EnumValue)}
-
-    def state(self, instance: str) -> int | None:
-        manager = _config_manager()
+        manager = ctypes.CDLL("cfgmgr32")
         node, status, problem = ctypes.c_uint32(), ctypes.c_uint32(), ctypes.c_uint32()
         failure = manager.CM_Locate_DevNodeW(ctypes.byref(node), ctypes.c_wchar_p(instance), 0)
         if failure == NO_SUCH_NODE:
@@ -84,7 +59,8 @@ class LocalRegistry:
         return problem.value
 
     def graphics_luid(self, instance: str) -> int | None:
-        manager = _config_manager()
+        """The LUID of a GPU or NPU, which changes when its driver restarts; None: unknown."""
+        manager = ctypes.CDLL("cfgmgr32")
         node, kind, number = ctypes.c_uint32(), ctypes.c_uint32(), ctypes.c_uint64()
         size = ctypes.c_uint32(ctypes.sizeof(number))
         if manager.CM_Locate_DevNodeW(ctypes.byref(node), ctypes.c_wchar_p(instance), 0):
@@ -93,25 +69,15 @@ class LocalRegistry:
         failure = manager.CM_Get_DevNode_PropertyW(node, GPU_LUID, *out, 0)
         return (number.value or None) if not failure and kind.value == UINT64 else None
 
-
-def _entries(path: str, read: Callable[..., T]) -> Iterator[T]:
-    """What winreg.EnumKey or winreg.EnumValue returns for a key."""
-    if sys.platform != "win32":
-        return
-    import winreg
-
-    with (
-        suppress(OSError),  # no such key, or no more entries
-        winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key,
-    ):
-        for index in range(MAX_ENTRIES):
-            yield read(key, index)
-
-
-def _config_manager() -> ctypes.CDLL:
-    if sys.platform == "win32":
-        return ctypes.WinDLL("cfgmgr32")
-    raise OSError("only Windows has it")
+    def _entries(self, path: str, function: str) -> Iterator[Any]:
+        """All that winreg.EnumKey or winreg.EnumValue returns for a key."""
+        winreg = importlib.import_module("winreg")
+        with (
+            suppress(OSError),  # no such key, or no more entries
+            winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key,
+        ):
+            for index in range(MAX_ENTRIES):
+                yield getattr(winreg, function)(key, index)
 
 
 def scan(registry: Registry) -> tuple[Hardware, ...]:
@@ -212,7 +178,9 @@ def adapters(registry: Registry) -> tuple[Device, ...]:
             full_name=str(entry.get("description", "n/a")),
             driver=_version(_number(entry.get("driverversion"))),
             luid=luid(_number(entry["adapterluid"])),
-            own_memory_mb=_megabytes(entry.get("dedicatedvideomemory")),
+            own_memory_mb=_number(entry["dedicatedvideomemory"]) / 1e6
+            if "dedicatedvideomemory" in entry
+            else None,
         )
         for index, entry in enumerate(usable)
     )
@@ -251,10 +219,6 @@ def luid(number: int) -> str:
 def _version(packed: int) -> str | None:
     """ "32.0.101.6874" of four numbers of 16 bits."""
     return ".".join(str(packed >> shift & 0xFFFF) for shift in (48, 32, 16, 0)) if packed else None
-
-
-def _megabytes(value: object) -> float | None:
-    return None if value is None else _number(value) / 1e6
 
 
 def _strings(value: object) -> Sequence[str]:

@@ -35,7 +35,7 @@ def report() -> dict[str, Section]:
         "program": lambda: machine.program(ROOT),
         "machine": machine.machine,
         "hardware": lambda: [asdict(device) for device in devices.hardware()],
-        "devices": lambda: list(device_rows(devices.discover())),
+        "devices": lambda: [asdict(row) for row in device_rows(devices.discover())],
         "gauges": lambda: list(summary.rows(summary.measure(GAUGES_S))),
         "lanes": lane_rows,
         "model": default_model,
@@ -58,17 +58,11 @@ def kind_of(error: Exception) -> str:
     return f"{type(error).__name__} ({code})" if code else type(error).__name__
 
 
-def lane_rows() -> list[dict[str, str]]:
+def lane_rows() -> list[dict[str, object]]:
     """Every lane with the default model: its status, the reason and the fix."""
-    return [
-        {
-            "lane": row["lane"],
-            "status": row["status"],
-            "reason": row["reason"],
-            "fix": row["fix"],
-        }
-        for row in lanes.table(models.DEFAULT_MODEL)
-    ]
+    shown = ("lane", "status", "reason", "fix")
+    rows = lanes.table(models.DEFAULT_MODEL)
+    return [{key: value for key, value in row.items() if key in shown} for row in rows]
 
 
 def default_model() -> dict[str, object]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TypedDict
 
 from playground import devices
 
@@ -18,16 +18,17 @@ KNOWN_TERMS = re.compile(
 )
 
 
-class DeviceRow(TypedDict):
+@dataclass(frozen=True)
+class DeviceRow:
     """A device of an engine. name: None where the engine finds none; then note has the reason."""
 
     engine: str
     device: str
-    name: str | None
-    driver: str | None
-    architecture: str | None
-    luid: str | None
-    note: str
+    name: str | None = None
+    driver: str | None = None
+    architecture: str | None = None
+    luid: str | None = None
+    note: str = ""
 
 
 def device_rows(discovery: devices.Discovery) -> Iterator[DeviceRow]:
@@ -40,32 +41,13 @@ def device_rows(discovery: devices.Discovery) -> Iterator[DeviceRow]:
         for kind in kinds:
             matches = [device for device in listed if device.name.partition(".")[0] == kind]
             for device in matches:
-                yield {
-                    "engine": engine,
-                    "device": device.name,
-                    "name": device.full_name,
-                    "driver": device.driver,
-                    "architecture": device.architecture,
-                    "luid": device.luid,
-                    "note": "",
-                }
+                about = (device.full_name, device.driver, device.architecture, device.luid)
+                yield DeviceRow(engine, device.name, *about)
             if not matches:
                 is_installed = not module or find_spec(module) is not None
                 reason = why_missing(discovery, module, kind) if is_installed else ""
-                yield missing(engine, kind, reason or f"{engine} is not installed.")
-    yield missing("NPU library", "NPU", npu_library_note(discovery))
-
-
-def missing(engine: str, kind: str, note: str) -> DeviceRow:
-    return {
-        "engine": engine,
-        "device": kind,
-        "name": None,
-        "driver": None,
-        "architecture": None,
-        "luid": None,
-        "note": note,
-    }
+                yield DeviceRow(engine, kind, note=reason or f"{engine} is not installed.")
+    yield DeviceRow("NPU library", "NPU", note=npu_library_note(discovery))
 
 
 def why_missing(discovery: devices.Discovery, probe: str, kind: str) -> str:

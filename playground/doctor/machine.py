@@ -14,19 +14,11 @@ import psutil
 
 from playground import __version__
 from playground.devices.sysfs import kernel_version
-from playground.devices.windows import LocalRegistry
+from playground.devices.windows import Registry
 
 WINDOWS = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion"
 PROCESSOR = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
 WINDOWS_11_BUILD = 22000  # from this build on; the registry still calls it Windows 10
-
-
-class ProgramFacts(TypedDict):
-    """commit: the first 12 digits of what is checked out, None outside a git checkout."""
-
-    version: str
-    commit: str | None
-    python: str
 
 
 class MachineFacts(TypedDict):
@@ -41,7 +33,8 @@ class MachineFacts(TypedDict):
     power: str | None
 
 
-def program(root: Path) -> ProgramFacts:
+def program(root: Path) -> dict[str, str | None]:
+    """commit: the first 12 digits of what is checked out, None outside a git checkout."""
     return {
         "version": __version__,
         "commit": commit(root),
@@ -65,7 +58,7 @@ def machine() -> MachineFacts:
 def operating_system() -> str:
     """Name, version and build; read without WMI, which `platform` uses on Windows and is slow."""
     if sys.platform == "win32":
-        values = LocalRegistry().values(WINDOWS)
+        values = Registry().values(WINDOWS)
         build = sys.getwindowsversion().build
         name = str(values.get("productname", "Windows"))
         if build >= WINDOWS_11_BUILD:
@@ -82,7 +75,7 @@ def operating_system() -> str:
 def cpu() -> str | None:
     """The processor's name as its maker gave it."""
     if sys.platform == "win32":
-        name = LocalRegistry().values(PROCESSOR).get("processornamestring")
+        name = Registry().values(PROCESSOR).get("processornamestring")
         return str(name).strip() if name else None
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")

@@ -30,7 +30,7 @@ class NvmlUnavailable(Exception):
 class Nvml:
     """NVML, started at its first use. library: the module pynvml or a stub of it."""
 
-    def __init__(self, library: ModuleType | None = None) -> None:
+    def __init__(self, library: ModuleType | None) -> None:
         self._stub = library
         self._started = False
 
@@ -72,15 +72,11 @@ class NvidiaGpu:
     """The load of a GPU and each lane's part of it. Reading it wakes the GPU."""
 
     def __init__(self, device: Hardware, library: ModuleType | None = None) -> None:
-        self.name = device.name
         self._empty = Gauge(device.name, key=device.address or "")
         self._nvml = Nvml(library)
         self._sampled_us = self._sampled_ns = 0
 
-    def read(self, moment: Moment) -> list[Gauge]:
-        return [self.gauge(moment)]
-
-    def gauge(self, moment: Moment) -> Gauge:
+    def read(self, moment: Moment) -> Gauge:
         try:
             gpu = self._nvml.gpu(self._empty.key)
         except NvmlUnavailable as error:
@@ -134,12 +130,9 @@ class NvidiaGpuPower:
 
     def reset(self) -> None:
         """Forget the energy counter's last value."""
-        self._energy_mj = CounterRate()
+        self._energy_j = CounterRate()
 
-    def read(self, moment: Moment) -> list[Meter]:
-        return [self.meter(moment)]
-
-    def meter(self, moment: Moment) -> Meter:
+    def read(self, moment: Moment) -> Meter:
         try:
             gpu = self._nvml.gpu(self._address)
         except NvmlUnavailable as error:
@@ -151,10 +144,10 @@ class NvidiaGpuPower:
             if power_mw is None:
                 return self._empty.unknown(NO_POWER)
             return replace(self._empty, watts=power_mw / 1000, source="NVML's power")
-        rate_mw = self._energy_mj.per_second(energy_mj, moment.ns)
+        watts = self._energy_j.per_second(energy_mj / 1000, moment.ns)
         return replace(
             self._empty,
-            watts=None if rate_mw is None else rate_mw / 1000,
+            watts=watts,
             source="NVML's energy",
-            reason=MEASURING if rate_mw is None else "",
+            reason=MEASURING if watts is None else "",
         )

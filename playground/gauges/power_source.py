@@ -5,11 +5,9 @@ from __future__ import annotations
 import ctypes
 import sys
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import psutil
 
@@ -43,32 +41,18 @@ class PowerSource:
         return f"With {profile}: figures can be lower than without." if self.profile else ""
 
 
-class Battery(Protocol):
-    """A battery's state as psutil returns it."""
-
-    @property
-    def percent(self) -> float: ...
-
-    @property
-    def power_plugged(self) -> bool | None: ...
-
-
-def current(
-    battery: Callable[[], Battery | None] = psutil.sensors_battery,
-    profile: Callable[[], str | None] | None = None,
-) -> PowerSource:
-    """The power source of this machine now; cheap, and raises nothing. Arguments: for tests."""
-    on_battery, charge, saving = None, None, None
+def current() -> PowerSource:
+    """The power source of this machine now; cheap, and raises nothing."""
+    on_battery, charge, profile = None, None, None
     with suppress(Exception):  # drivers differ, and psutil lets their errors through
-        status = battery()
+        status = psutil.sensors_battery()
         if status and status.power_plugged is not None:
             on_battery = not status.power_plugged
         if status and 0 <= status.percent <= 100:
             charge = float(status.percent)
     with suppress(Exception):
-        system_profile = windows_profile if sys.platform == "win32" else linux_profile
-        saving = (profile or system_profile)()
-    return PowerSource(on_battery, charge, saving)
+        profile = windows_profile() if sys.platform == "win32" else linux_profile()
+    return PowerSource(on_battery, charge, profile)
 
 
 def linux_profile(root: Path = Path("/")) -> str | None:
@@ -112,8 +96,8 @@ def windows_profile(kernel: object = None, power: object = None) -> str | None:
 
 
 def _call(library: object, name: str, function: str, argument: object) -> None:
-    """Call a DLL's function; does nothing where the DLL or the function is missing."""
+    """Call a DLL's function; does nothing where the DLL or the function is missing.
+
+    On 64-bit Windows, CDLL calls as WinDLL does, and it exists on every system."""
     with suppress(AttributeError, OSError):
-        if sys.platform == "win32":
-            library = library or ctypes.WinDLL(name)
-        getattr(library, function)(argument)
+        getattr(library or ctypes.CDLL(name), function)(argument)

@@ -52,22 +52,22 @@ class Probes:
 
 class GuardedProbe(Generic[Reading]):
     """Reads one probe in a thread of its own, since a driver can hang. While it fails or hangs,
-    its last readings are returned without figures."""
+    its last reading is returned without figures."""
 
     def __init__(self, probe: Probe[Reading], make: Callable[[str], Reading]) -> None:
         self._probe: Probe[Reading] = probe
-        self._last: list[Reading] = [make(probe.name)]
+        self._last: Reading = make(probe.name)
         self._failing = False
         self._thread: threading.Thread | None = None
 
-    def read(self, moment: Moment) -> list[Reading]:
+    def read(self, moment: Moment) -> Reading:
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._read, args=(moment,), daemon=True)
             self._thread.start()
             self._thread.join(TIMEOUT_S)
             if self._thread.is_alive():
                 log.warning("The gauge of %s hangs", self._probe.name)
-                self._last = [reading.unknown(HANGS) for reading in self._last]
+                self._last = self._last.unknown(HANGS)
         return self._last
 
     def _read(self, moment: Moment) -> None:
@@ -78,11 +78,11 @@ class GuardedProbe(Generic[Reading]):
             if not self._failing:  # log once, not every second
                 log.warning("The gauge of %s failed", self._probe.name, exc_info=True)
             self._failing = True
-            self._last = [reading.unknown(FAILED) for reading in self._last]
+            self._last = self._last.unknown(FAILED)
 
 
 def _read(probes: Sequence[GuardedProbe[Reading]], moment: Moment) -> tuple[Reading, ...]:
-    return tuple(reading for probe in probes for reading in probe.read(moment))
+    return tuple(probe.read(moment) for probe in probes)
 
 
 def local_probes() -> Probes:

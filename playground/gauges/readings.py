@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol, Self, TypedDict, TypeVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol, Self, TypeVar
 
 from playground.devices import Hardware
 
@@ -76,41 +76,6 @@ class WorkerLoad:
     rss_mb: float
 
 
-class WorkerLoadDict(TypedDict):
-    """A worker's load in the history."""
-
-    cpu_percent: float | None
-    rss_mb: float
-
-
-class GaugeDict(TypedDict):
-    """A device's load in the history."""
-
-    name: str
-    percent: float | None
-    per_lane: dict[str, float]
-
-
-class MeterDict(TypedDict):
-    """A meter's power in the history."""
-
-    name: str
-    watts: float | None
-
-
-class SampleDict(TypedDict):
-    """A sample in the history: loads and watts, without their sources."""
-
-    began_ns: int
-    ended_ns: int
-    cpu_percent: float | None
-    memory_used_mb: float | None
-    workers: dict[str, WorkerLoadDict]
-    gpus: list[GaugeDict]
-    npus: list[GaugeDict]
-    meters: list[MeterDict]
-
-
 @dataclass(frozen=True)
 class Sample:
     """All readings of `ended_ns` (perf_counter_ns). Loads are averages since `began_ns`; None:
@@ -130,38 +95,37 @@ class Sample:
     def seconds(self) -> float:
         return (self.ended_ns - self.began_ns) / 1e9
 
-    def as_dict(self) -> SampleDict:
+    def as_dict(self) -> dict[str, object]:
+        """The sample as the history keeps it: loads and watts, without their sources."""
         return {
             "began_ns": self.began_ns,
             "ended_ns": self.ended_ns,
             "cpu_percent": self.cpu_percent,
             "memory_used_mb": self.memory_used_mb,
-            "workers": {
-                lane: {"cpu_percent": load.cpu_percent, "rss_mb": load.rss_mb}
-                for lane, load in self.workers.items()
-            },
-            "gpus": [gauge_dict(gauge) for gauge in self.gpus],
-            "npus": [gauge_dict(gauge) for gauge in self.npus],
+            "workers": {lane: asdict(load) for lane, load in self.workers.items()},
+            "gpus": [_gauge_dict(gauge) for gauge in self.gpus],
+            "npus": [_gauge_dict(gauge) for gauge in self.npus],
             "meters": [{"name": meter.name, "watts": meter.watts} for meter in self.meters],
         }
 
 
-def gauge_dict(gauge: Gauge) -> GaugeDict:
-    return {"name": gauge.name, "percent": gauge.percent, "per_lane": dict(gauge.per_lane)}
+def _gauge_dict(gauge: Gauge) -> dict[str, object]:
+    return {"name": gauge.name, "percent": gauge.percent, "per_lane": gauge.per_lane}
 
 
 Reading = TypeVar("Reading", Gauge, Meter)
+Reading_co = TypeVar("Reading_co", Gauge, Meter, covariant=True)
 
 
-class Probe(Protocol[Reading]):
-    """Reads some devices of one kind, once a second; may raise whatever its driver raises.
+class Probe(Protocol[Reading_co]):
+    """Reads one device once a second; may raise whatever its driver raises.
 
     name: of the device; shown until there is a first reading.
     """
 
     name: str
 
-    def read(self, moment: Moment) -> list[Reading]: ...
+    def read(self, moment: Moment) -> Reading_co: ...
 
 
 LoadProbe = Probe[Gauge]
@@ -175,8 +139,8 @@ class UnreadableProbe:
         self.name = device.name
         self._gauge = Gauge(device.name, reason=reason, key=device.address or "")
 
-    def read(self, moment: Moment) -> list[Gauge]:
-        return [self._gauge]
+    def read(self, moment: Moment) -> Gauge:
+        return self._gauge
 
 
 class CounterRate:
@@ -184,9 +148,9 @@ class CounterRate:
 
     def __init__(self, wraps_at: int | None = None) -> None:
         self._wraps_at = wraps_at
-        self._last: tuple[int, int] | None = None  # value, ns
+        self._last: tuple[float, int] | None = None  # value, ns
 
-    def per_second(self, value: int, ns: int) -> float | None:
+    def per_second(self, value: float, ns: int) -> float | None:
         """Counter units a second since the last call; None at the first call and after a reset."""
         last, self._last = self._last, (value, ns)
         if last is None or ns <= last[1]:

@@ -12,12 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+
+import psutil
 
 from playground.gauges import aggregate, power_source
 from playground.gauges.probes import UNLISTED, Probes, local_probes, unreadable_probes
 from playground.gauges.readings import Moment, Sample
-from playground.gauges.system import System, Workers
+from playground.gauges.system import Workers, memory_mb
 
 PERIOD_S = 1.0
 KEPT_S = 120
@@ -42,7 +43,7 @@ class Sampler:
         self._changed = threading.Condition()
         self._wake = threading.Event()
         self._closed = False
-        self._source = power_source.PowerSource()
+        self.power_source = power_source.PowerSource()  # as of up to ten seconds ago
         self._source_read_s: float = -POWER_SOURCE_PERIOD_S
         threading.Thread(target=self._run, name="gauges", daemon=True).start()
 
@@ -57,11 +58,6 @@ class Sampler:
         """The last sample that spans most of a second; an empty one before the first."""
         whole = (sample for sample in reversed(self.samples) if sample.seconds > PERIOD_S / 2)
         return next(whole, Sample())
-
-    @property
-    def power_source(self) -> power_source.PowerSource:
-        """Mains or battery, read up to ten seconds ago."""
-        return self._source
 
     def sample_now(self) -> None:
         """Take a sample now, unless there is a fresh one, and wait for it."""
@@ -82,9 +78,8 @@ class Sampler:
             yield samples
         finally:
             with self._changed:
-                self._recordings[:] = [
-                    recording for recording in self._recordings if recording is not samples
-                ]
+                # By identity: other lists can be equal.
+                self._recordings = [kept for kept in self._recordings if kept is not samples]
 
     def idle_watts(self, stop: threading.Event) -> float | None:
         """The average power of the idle machine over the next two seconds; None, and without a
@@ -104,18 +99,15 @@ class Sampler:
         self._closed = True
         self._wake.set()
 
-    @cached_property
-    def _readers(self) -> tuple[System, Workers, Probes]:
-        """Created in the thread: listing the hardware and loading driver libraries takes time."""
+    def _run(self) -> None:
+        # In this thread, since listing the hardware and loading driver libraries takes time.
         try:
             probes = self._probes or local_probes()
         except Exception:  # a faulty driver must not cost the gauges of CPU and memory
             log.exception("The gauges of GPU, NPU and power could not be set up")
             probes = unreadable_probes(UNLISTED)
-        return System(), Workers(self._pids), probes
-
-    def _run(self) -> None:
-        _ = self._readers
+        workers = Workers(self._pids)
+        psutil.cpu_percent(None)  # the average since this call is the first figure
         self._last = time.perf_counter_ns()
         while True:
             self._wake.wait(PERIOD_S)
@@ -123,7 +115,7 @@ class Sampler:
             if self._closed:
                 return
             try:
-                sample = self._sample()
+                sample = self._sample(workers, probes)
             except Exception:  # must never end the thread: the next second may work
                 log.exception("Reading the gauges failed")
                 continue
@@ -138,15 +130,14 @@ class Sampler:
         while self._ring[0].ended_ns < sample.ended_ns - KEPT_S * 1_000_000_000:
             self._ring.popleft()
 
-    def _sample(self) -> Sample:
-        machine, workers, probes = self._readers
+    def _sample(self, workers: Workers, probes: Probes) -> Sample:
         loads = workers.read()
-        used, total = machine.memory_mb()
-        cpu = machine.cpu_percent()
+        used, total = memory_mb()
+        cpu = psutil.cpu_percent(None)
         now = time.perf_counter_ns()
         moment = Moment(now, workers.families)
         if time.monotonic() - self._source_read_s >= POWER_SOURCE_PERIOD_S:
             self._source_read_s = time.monotonic()
-            self._source = power_source.current()
+            self.power_source = power_source.current()
         gpus, npus, meters = probes.read(moment)
         return Sample(self._last, now, cpu, used, total, loads, gpus, npus, meters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import NotRequired, TypedDict
 
@@ -22,13 +22,6 @@ class Percent(TypedDict):
     """0..100, or None and the reason."""
 
     percent: float | None
-    reason: NotRequired[str]
-
-
-class Watts(TypedDict):
-    """Power, or None and the reason."""
-
-    watts: float | None
     reason: NotRequired[str]
 
 
@@ -56,20 +49,13 @@ class DeviceSummary(Percent):
     mhz: NotRequired[float | None]
 
 
-class MeterSummary(TypedDict):
-    """One power meter, as read last."""
+class PowerSummary(TypedDict):
+    """All readable meters together, or None and the reason; and each meter as read last."""
 
-    name: str
     watts: float | None
-    covers: str
-    reason: str
-
-
-class PowerSummary(Watts):
-    """All readable meters together."""
-
+    reason: NotRequired[str]
     source: str | None
-    meters: list[MeterSummary]
+    meters: list[dict[str, object]]
 
 
 class GaugesSummary(TypedDict):
@@ -92,7 +78,6 @@ class TableRow(TypedDict):
     note: str
 
 
-Value = Callable[[Sample], float | None]
 Gauges = Callable[[Sample], Sequence[Gauge]]
 
 
@@ -116,11 +101,12 @@ def rows(summary: GaugesSummary) -> Iterator[TableRow]:
     memory = summary["memory"]
     used_mb, total_mb = memory["used_mb"], memory["total_mb"]
     size = f"{used_mb / 1e3:.1f} of {total_mb / 1e3:.1f} GB" if used_mb and total_mb else ""
-    yield _row("CPU", summary["cpu"], name="the whole machine")
-    yield _row("Memory", memory, name=size)
+    yield _row("CPU", summary["cpu"], "the whole machine")
+    yield _row("Memory", memory, size)
     for gpu in summary["gpu"]:
-        yield _device_row("GPU", gpu)
-    yield _device_row("NPU", summary["npu"])
+        yield _row("GPU", gpu, gpu.get("name", ""), gpu.get("source"))
+    npu = summary["npu"]
+    yield _row("NPU", npu, npu.get("name", ""), npu.get("source"))
     power = summary["power"]
     yield {
         "gauge": "Power",
@@ -131,7 +117,7 @@ def rows(summary: GaugesSummary) -> Iterator[TableRow]:
     }
 
 
-def _row(gauge: str, load: Percent, name: str = "", source: str | None = "") -> TableRow:
+def _row(gauge: str, load: Percent, name: str, source: str | None = None) -> TableRow:
     percent = load["percent"]
     return {
         "gauge": gauge,
@@ -142,18 +128,17 @@ def _row(gauge: str, load: Percent, name: str = "", source: str | None = "") -> 
     }
 
 
-def _device_row(gauge: str, device: DeviceSummary) -> TableRow:
-    return _row(gauge, device, device.get("name", ""), device.get("source"))
-
-
 def summary(samples: Sequence[Sample]) -> GaugesSummary:
-    used_mb = _average(samples, lambda sample: sample.memory_used_mb)
-    total_mb = _average(samples, lambda sample: sample.memory_total_mb)
+    used_mb = _average((sample.seconds, sample.memory_used_mb) for sample in samples)
+    total_mb = _average((sample.seconds, sample.memory_total_mb) for sample in samples)
     lanes = sorted({lane for sample in samples for lane in sample.workers})
     return {
         "cpu": {
-            **_percent(_average(samples, lambda sample: sample.cpu_percent)),
-            "per_worker": {lane: _average(samples, _worker_percent(lane)) for lane in lanes},
+            **_percent(_average((sample.seconds, sample.cpu_percent) for sample in samples)),
+            "per_worker": {
+                lane: _average((sample.seconds, worker_percent(sample, lane)) for sample in samples)
+                for lane in lanes
+            },
         },
         "memory": {
             "used_mb": used_mb,
@@ -164,10 +149,6 @@ def summary(samples: Sequence[Sample]) -> GaugesSummary:
         "npu": _devices(samples, lambda sample: sample.npus, NO_NPU)[0],
         "power": _power(samples),
     }
-
-
-def _worker_percent(lane: str) -> Value:
-    return lambda sample: worker_percent(sample, lane)
 
 
 def _devices(samples: Sequence[Sample], gauges: Gauges, absent: str) -> list[DeviceSummary]:
@@ -181,18 +162,18 @@ def _devices(samples: Sequence[Sample], gauges: Gauges, absent: str) -> list[Dev
 def _device(samples: Sequence[Sample], gauges: Gauges, index: int) -> DeviceSummary:
     """Averages of its loads; everything else as read last."""
     present = [sample for sample in samples if index < len(gauges(sample))]
-    last = gauges(present[-1])[index]
-    lanes = sorted({lane for sample in present for lane in gauges(sample)[index].per_lane})
-
-    def lane_percent(lane: str) -> Value:
-        return lambda sample: gauges(sample)[index].per_lane.get(lane)
-
+    readings = [(sample.seconds, gauges(sample)[index]) for sample in present]
+    _, last = readings[-1]
+    lanes = sorted({lane for _, gauge in readings for lane in gauge.per_lane})
     return {
         "name": last.name,
-        **_percent(_average(present, lambda sample: gauges(sample)[index].percent), last.reason),
+        **_percent(_average((span, gauge.percent) for span, gauge in readings), last.reason),
         "source": last.source or None,
         "proxy": last.proxy,
-        "per_lane": {lane: _average(present, lane_percent(lane)) for lane in lanes},
+        "per_lane": {
+            lane: _average((span, gauge.per_lane.get(lane)) for span, gauge in readings)
+            for lane in lanes
+        },
         "memory_mb": last.memory_mb,
         "mhz": last.mhz,
     }
@@ -202,12 +183,8 @@ def _power(samples: Sequence[Sample]) -> PowerSummary:
     last = samples[-1].meters if samples else ()
     sources = [meter.source for meter in last if meter.watts is not None]
     reasons = dict.fromkeys(meter.reason for meter in last if meter.reason)
-    watts = _average(samples, lambda sample: total_watts(sample.meters))
-    figure: Watts = {"watts": watts}
-    if watts is None:
-        figure["reason"] = " ".join(reasons) or NO_METER
-    return {
-        **figure,
+    power: PowerSummary = {
+        "watts": _average((sample.seconds, total_watts(sample.meters)) for sample in samples),
         "source": " + ".join(sources) or None,
         "meters": [
             {
@@ -219,6 +196,9 @@ def _power(samples: Sequence[Sample]) -> PowerSummary:
             for meter in last
         ],
     }
+    if power["watts"] is None:
+        power["reason"] = " ".join(reasons) or NO_METER
+    return power
 
 
 def total_watts(meters: Sequence[Meter]) -> float | None:
@@ -227,13 +207,11 @@ def total_watts(meters: Sequence[Meter]) -> float | None:
     return sum(watts) if watts else None
 
 
-def _average(samples: Sequence[Sample], value: Value) -> float | None:
-    """The average of the known values, weighted by time."""
-    weighted = [
-        (sample.seconds, figure) for sample in samples if (figure := value(sample)) is not None
-    ]
-    seconds = sum(span for span, _ in weighted)
-    return sum(span * figure for span, figure in weighted) / seconds if seconds else None
+def _average(figures: Iterable[tuple[float, float | None]]) -> float | None:
+    """The average of the known figures, weighted by their time in seconds."""
+    known = [(span, figure) for span, figure in figures if figure is not None]
+    seconds = sum(span for span, _ in known)
+    return sum(span * figure for span, figure in known) / seconds if seconds else None
 
 
 def _percent(percent: float | None, reason: str = "") -> Percent:

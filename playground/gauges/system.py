@@ -1,4 +1,4 @@
-"""CPU and memory of the whole machine and of each worker process."""
+"""Memory of the whole machine; CPU and memory of each worker process."""
 
 from __future__ import annotations
 
@@ -10,20 +10,10 @@ import psutil
 from playground.gauges.readings import WorkerLoad
 
 
-class System:
-    """Read once a second: the CPU figure is the average since the last reading."""
-
-    def __init__(self) -> None:
-        psutil.cpu_percent(None)  # the first reading has nothing to compare with
-
-    def cpu_percent(self) -> float:
-        """Busy share of all cores, 0..100."""
-        return psutil.cpu_percent(None)
-
-    def memory_mb(self) -> tuple[float, float]:
-        """Used memory (what a new program can't have) and total memory, in MB."""
-        memory = psutil.virtual_memory()
-        return (memory.total - memory.available) / 1e6, memory.total / 1e6
+def memory_mb() -> tuple[float, float]:
+    """Used memory (what a new program can't have) and total memory, in MB."""
+    memory = psutil.virtual_memory()
+    return (memory.total - memory.available) / 1e6, memory.total / 1e6
 
 
 class Workers:

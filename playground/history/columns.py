@@ -20,30 +20,27 @@ COLUMNS = (
 
 def rows(entry: Entry) -> list[dict[str, Cell]]:
     """One row for each record; what is unknown is None."""
-    return [row(entry, record) for record in entry.records]
-
-
-def row(entry: Entry, record: Record) -> dict[str, Cell]:
-    return {
-        "run": entry.id,
-        "made_at": entry.made_at,
-        "kind": entry.kind,
-        "model": record.model or entry.model,
-        "mode": record.mode or entry.mode,
-        "contended": "yes" if entry.contended else "no",
-        **{column.name or field: cell(record, field) for field, column in RECORD_COLUMNS.items()},
-    }
+    return [
+        {
+            "run": entry.id,
+            "made_at": entry.made_at,
+            "kind": entry.kind,
+            "model": record.model or entry.model,
+            "mode": record.mode or entry.mode,
+            "contended": "yes" if entry.contended else "no",
+            **{column.name or name: cell(record, name) for name, column in RECORD_COLUMNS.items()},
+        }
+        for record in entry.records
+    ]
 
 
 def cell(record: Record, field: str) -> Cell:
-    value = getattr(record, field)
+    value = figure(record, field) if field in FIGURES else getattr(record, field)
     if isinstance(value, Weights):
         return value.recipe
     if isinstance(value, Failure):
         return value.text or None
-    if isinstance(value, str | int | float):
-        return value
-    return figure(record, field) if field in FIGURES else None
+    return value if isinstance(value, str | int | float) else None
 
 
 def figure(record: Record, field: str) -> float | None:

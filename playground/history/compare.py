@@ -8,7 +8,6 @@ from playground.history import columns
 from playground.history.entry import BENCH, Entry
 from playground.runs.record import IN_TURN, TOGETHER, Record
 
-FIGURES = tuple(name for name, figure in columns.FIGURES.items() if figure.compared)
 SETTINGS = ("model", "prompt", "system", "max_new_tokens", "temperature", "mode")
 Key = tuple[str, int | None]
 
@@ -51,7 +50,7 @@ def compare(a: Entry, b: Entry) -> Comparison:
     keys = [*records_a, *(key for key in records_b if key not in records_a)]
     rows = []
     for key in keys:
-        for figure in FIGURES:
+        for figure in (name for name, column in columns.FIGURES.items() if column.compared):
             value_a, value_b = (
                 columns.figure(records[key], figure) if key in records else None
                 for records in (records_a, records_b)

@@ -61,13 +61,11 @@ class Entry:
 
     @property
     def mode(self) -> str | None:
-        mode = self.setting("mode")
-        return mode if isinstance(mode, str) else None
+        return self._text("mode")
 
     @property
     def model(self) -> str | None:
-        model = self.setting("model")
-        return model if isinstance(model, str) else None
+        return self._text("model")
 
     @property
     def temperature(self) -> float | None:
@@ -76,8 +74,7 @@ class Entry:
 
     @property
     def prompt(self) -> str:
-        prompt = self.setting("prompt")
-        return prompt if isinstance(prompt, str) else ""
+        return self._text("prompt") or ""
 
     @property
     def contended(self) -> bool:
@@ -91,17 +88,23 @@ class Entry:
         values = (getattr(place, name, None) for place in places)
         return next((value for value in values if value is not None), None)
 
+    def _text(self, name: str) -> str | None:
+        value = self.setting(name)  # of any type: a file may have keys that are not checked
+        return value if isinstance(value, str) else None
+
     def summary(self) -> dict[str, object]:
         """The fields of a `Summary`, without those that the store has columns for."""
         lanes: dict[str, Record] = {}
         for record in self.records:
             lanes.setdefault(record.lane, record)
-        names = ("lane", "status", "decode_tps", "prompt_tokens")
         return {
             "prompt": self.prompt[:MAX_PROMPT_PREVIEW],
             "model": self.model,
             "mode": self.mode,
-            "lanes": [{name: getattr(record, name) for name in names} for record in lanes.values()],
+            "lanes": [
+                {name: getattr(record, name) for name in LaneSummary.model_fields}
+                for record in lanes.values()
+            ],
         }
 
     def search_text(self) -> str:

@@ -77,7 +77,7 @@ class History:
                 entry.made_at or now(),
                 entry.kind,
                 dump(entry.summary()),
-                plain(entry.search_text()),
+                searchable(entry.search_text()),
                 dump(content),
             )
         except (TypeError, ValueError, RecursionError) as error:
@@ -85,14 +85,8 @@ class History:
                 f"The history cannot keep this result: {error}.", "Please report this."
             ) from error
 
-        def insert(connection: sqlite3.Connection) -> int:
-            cursor = connection.execute(
-                "INSERT INTO entries (made_at, kind, summary, words, whole) VALUES (?, ?, ?, ?, ?)",
-                row,
-            )
-            return int(cursor.lastrowid or 0)
-
-        return self._do(insert)
+        query = "INSERT INTO entries (made_at, kind, summary, words, whole) VALUES (?, ?, ?, ?, ?)"
+        return self._do(lambda connection: connection.execute(query, row).lastrowid or 0)
 
     def find(
         self, text: str = "", limit: int = 50, offset: int = 0, kind: str | None = None
@@ -104,7 +98,7 @@ class History:
             "WHERE (? = '' OR instr(words, ?) > 0) AND (? IS NULL OR kind = ?) "
             "ORDER BY made_at DESC, id DESC LIMIT ? OFFSET ?"
         )
-        pattern = plain(text.casefold().strip())
+        pattern = searchable(text.casefold().strip())
         values = (pattern, pattern, kind, kind, min(limit, MAX_ID), min(offset, MAX_ID))
         rows = self._do(lambda connection: connection.execute(query, values).fetchall())
         return [
@@ -201,7 +195,8 @@ class History:
 
 def set_up(connection: sqlite3.Connection) -> None:
     """Create the table in a new file. Raises PlaygroundError if a newer program wrote the file."""
-    if (version := version_of(connection)) == 0:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
         # Both are saved in the file. The version, which comes last, says that all is complete.
         connection.execute("PRAGMA auto_vacuum = FULL")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -215,10 +210,6 @@ def set_up(connection: sqlite3.Connection) -> None:
             "The history was written by a newer version of this program.",
             "Update the program, or set AIPC_HOME to another folder.",
         )
-
-
-def version_of(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def make_private(path: Path) -> None:
@@ -243,7 +234,7 @@ def dump(value: object) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
-def plain(text: str) -> str:
+def searchable(text: str) -> str:
     """Text that SQLite can hold and search."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode()
 

@@ -8,18 +8,18 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
+from backends.base import LoadedWeights
 from playground import devices, models
 from playground.errors import BadInput, PlaygroundError, PreparationError, Unavailable, WorkerError
 from playground.lanes import memory
-from playground.lanes.lane import Lane, status
-from playground.lanes.loaded import CAPACITIES, LoadedLane, capacity_for
+from playground.lanes.lane import CAPACITIES, Lane, capacity_for, status
 from playground.lanes.tokenizers import tokenizer_of
-from playground.models import Stage, WeightsInfo
+from playground.models import Stage
 from playground.paths import home
 from playground.prompt import Tokenizer
 from playground.workers import npu_environment
+from playground.workers.events import LoadedLane
 from playground.workers.process import Worker
 
 # Unrelated to any prompt: the warm-up only brings code and weights into memory.
@@ -41,7 +41,7 @@ class Host:
         self._stage = IDLE
         self.error: PlaygroundError | None = None
         self.loaded: LoadedLane = {}
-        self.weights: WeightsInfo = {"recipe": None, "bytes": None, "read_bytes": None}
+        self.weights: LoadedWeights | None = None
         self.worker = worker_of(lane)
         self._devices = devices  # held while an engine works, so that no load disturbs a run
         self._forced = forced  # whether to load however little memory is free
@@ -76,10 +76,10 @@ class Host:
         """Whether a run would at most wait for a load, not for the model to be prepared."""
         if self.is_ready(model):
             return True
-        permanent = isinstance(self.error, PreparationError | Unavailable)
-        if isinstance(self.error, memory.NotEnoughMemory):  # there may be enough by now
-            permanent = False
-        return not permanent and status(self.lane, model).status != "needs-model"
+        failed = isinstance(self.error, PreparationError | Unavailable)
+        if failed and not isinstance(self.error, memory.NotEnoughMemory):  # enough may be free now
+            return False
+        return status(self.lane, model).status != "needs-model"
 
     @property
     def stage(self) -> Stage:
@@ -234,7 +234,7 @@ class Host:
             ):
                 if event["event"] != "loaded":
                     raise WorkerError("Loading was stopped.", "Run it again.")
-                self.loaded = cast(LoadedLane, event)
+                self.loaded = event
             self.weights = self.loaded.get("weights") or weights
             if not tokenizer.has_template and lane.needs_model:
                 self.loaded["notes"] = [*self.loaded.get("notes", ()), NO_TEMPLATE]
@@ -266,8 +266,8 @@ class Hosts:
 
     def pids(self) -> dict[str, int]:
         """The process ids of the running workers by lane name, for the gauges."""
-        pids = {host.lane.name: host.worker.pid for host in self.all() if host.worker.alive}
-        return {name: pid for name, pid in pids.items() if pid is not None}
+        running = [host for host in self.all() if host.worker.alive]
+        return {host.lane.name: pid for host in running if (pid := host.worker.pid) is not None}
 
     def choose(self, chosen: list[Lane], model: str) -> None:
         """Load these lanes in the background and unload all others."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from dataclasses import dataclass
-from typing import TypedDict
+from dataclasses import asdict, dataclass
+from typing import TypedDict, cast
 
 from backends import ENGINES, DeviceSupport, Engine
 from playground import devices, models
 from playground.errors import BadInput
 from playground.workers import npu_environment
 
+# Tokens of prompt and answer for which an engine with static shapes can be loaded. Each is compiled
+# separately, so there are few. Default: the middle one, unless a prompt needs more.
+CAPACITIES = (256, 1024, 4096)
 NUMBERED = ("GPU", "DML", "CUDA", "XPU")  # kinds of devices with a number
 
 
@@ -141,6 +144,12 @@ def devices_of(backend: str, kind: str, discovery: devices.Discovery) -> list[st
     return [canonical(d.name) for d in candidates if d.name.partition(".")[0] == kind]
 
 
+def capacity_for(tokens: int, context: int) -> int:
+    """The smallest capacity for so many tokens, or else the largest, within the model's context."""
+    fitting = (capacity for capacity in CAPACITIES if capacity >= tokens)
+    return min(next(fitting, CAPACITIES[-1]), context)
+
+
 def gauge_key(lane: Lane) -> str:
     """The LUID by which the gauges know the lane's GPU; "" where the engine does not tell it."""
     discovery = devices.discovered() if lane.kind in NUMBERED else None
@@ -251,18 +260,13 @@ class LaneRow(TypedDict):
 
 def table(model: str) -> list[LaneRow]:
     """Every lane of this machine with its status."""
-    return [_row(lane, model, status(lane, model)) for lane in every_lane()]
-
-
-def _row(lane: Lane, model: str, lane_status: LaneStatus) -> LaneRow:
-    return {
-        "lane": lane.name,
-        "backend": lane.backend,
-        "device": lane.device,
-        "precision": lane.precision,
-        "model": model if lane.needs_model else "none",
-        "status": lane_status.status,
-        "reason": lane_status.reason,
-        "fix": lane_status.fix,
-        "model_path": lane_status.model_path,
-    }
+    rows = [
+        {
+            "lane": lane.name,
+            **asdict(lane),
+            "model": model if lane.needs_model else "none",
+            **asdict(status(lane, model)),
+        }
+        for lane in every_lane()
+    ]
+    return cast(list[LaneRow], rows)

@@ -7,20 +7,18 @@ onnxruntime-genai 0.18, torch 2.13, Linux).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import psutil
 
+from backends.base import LoadedWeights
 from playground import devices
+from playground.chat_template import Json
 from playground.errors import Unavailable
 from playground.lanes.lane import Lane
-from playground.models import WeightsInfo
+from playground.prompt import read_config
 
-Config: TypeAlias = Mapping[str, Any]  # of config.json
 # What is left to the system and other programs: this share of the memory, but at least so many MB.
 RESERVE, MIN_RESERVE_MB = 0.05, 500.0
 FIX = (
@@ -114,20 +112,20 @@ def on_a_card(lane: Lane) -> bool:
     return lane.kind in ("CUDA", "XPU") or not shares_memory(lane)
 
 
-def weights_mb(lane: Lane, weights: WeightsInfo) -> float | None:
+def weights_mb(lane: Lane, weights: LoadedWeights | None) -> float | None:
     """MB of the weights at the lane's precision; None where it is not known. A table that is only
     looked up counts where the engine converts the weights itself or compiles for the NPU."""
-    size, read = weights["bytes"], weights["read_bytes"]
-    if not size or not read:
+    if weights is None or not weights["read_bytes"]:
         return None
+    size, read = weights["bytes"], weights["read_bytes"]
     if lane.format != "hf":
         return (size if lane.support.fixed_capacity else read) / 1e6
-    stored = _PARAMETER_BYTES.get(str(weights["recipe"]).partition(" ")[0].rstrip(","))
+    stored = _PARAMETER_BYTES.get(weights["recipe"].partition(" ")[0].rstrip(","))
     return size / stored * _PARAMETER_BYTES[lane.precision] / 1e6 if stored else None
 
 
 def estimate(
-    lane: Lane, weights: WeightsInfo, config: Config, tokens: int, prompt: int | None = None
+    lane: Lane, weights: LoadedWeights | None, config: Json, tokens: int, prompt: int | None = None
 ) -> Estimate | None:
     """The memory of the lane's worker with `tokens` of prompt and answer; None if unknown.
 
@@ -144,18 +142,12 @@ def estimate(
     return Estimate(private, size if model.in_place else 0.0)
 
 
-def shape_of(folder: Path) -> Config:
+def shape_of(folder: Path) -> Json:
     """A model's shape, under the names of Hugging Face's config.json; empty where it is unknown."""
-    for name in ("config.json", "genai_config.json"):
-        try:
-            config = json.loads((folder / name).read_text(encoding="utf-8"))
-            if name == "config.json":
-                return {**config, **(config.get("text_config") or {})}
-            model = config["model"]
-            return {**model, **model["decoder"], "head_dim": model["decoder"].get("head_size")}
-        except (OSError, ValueError, LookupError, TypeError):
-            continue
-    return {}
+    try:
+        return read_config(folder)
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def free_mb() -> tuple[float, float]:
@@ -164,7 +156,7 @@ def free_mb() -> tuple[float, float]:
     return memory.available / 1e6, max(RESERVE * memory.total / 1e6, MIN_RESERVE_MB)
 
 
-def check(lane: Lane, title: str, weights: WeightsInfo, folder: Path, tokens: int) -> None:
+def check(lane: Lane, title: str, weights: LoadedWeights | None, folder: Path, tokens: int) -> None:
     """Raise NotEnoughMemory where loading is known to make the machine swap."""
     need = estimate(lane, weights, shape_of(folder), tokens)
     free, kept = free_mb()
@@ -176,13 +168,13 @@ def check(lane: Lane, title: str, weights: WeightsInfo, folder: Path, tokens: in
         )
 
 
-def _number(config: Config, *names: str) -> int:
+def _number(config: Json, *names: str) -> int:
     """The first of the fields that is a number; 0 where none is, which leaves a part out."""
     values = (config.get(name) for name in names)
     return next((value for value in values if isinstance(value, int)), 0)
 
 
-def _kv_width(config: Config) -> int:
+def _kv_width(config: Json) -> int:
     """How many numbers a layer caches for a token's key, and as many for its value."""
     heads = _number(config, "num_attention_heads", "n_head")
     width = _number(config, "hidden_size", "n_embd") // max(heads, 1)

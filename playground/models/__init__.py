@@ -12,7 +12,6 @@ from playground.models.children import paused
 from playground.models.inventory import Part, StoredModel, inventory, item_of, remove
 from playground.models.needs import needs
 from playground.models.prepare import (
-    WeightsInfo,
     fingerprint,
     is_ready,
     lane_folder,
@@ -30,7 +29,6 @@ __all__ = [
     "Part",
     "Stage",
     "StoredModel",
-    "WeightsInfo",
     "check",
     "fingerprint",
     "inventory",

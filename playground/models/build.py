@@ -14,9 +14,11 @@ from filelock import FileLock, Timeout
 from playground.errors import PreparationError
 from playground.models import children, convert, failures, folders, space
 from playground.models.catalogue import TOKENIZER
+from playground.models.children import Workspace
 from playground.models.fetch import fetch
 from playground.models.folders import Manifest
 from playground.models.hub import client as hub
+from playground.models.hub.files import ALL, SMALL
 from playground.models.stage import Report, Stage, raise_if_set
 from playground.models.target import Target
 from playground.paths import home
@@ -31,12 +33,12 @@ class FolderBuilder:
 
     def __init__(self, target: Target, report: Report, cancel: threading.Event | None) -> None:
         self.target, self.source, self.folder = target, target.source, target.folder
-        self.cancel = cancel
         self._report = report
         self.part = self.folder.with_name(f".{self.folder.name}.part")
-        self.log = home() / "logs" / f"prepare-{self.source.folder.name}-{self.folder.name}.log"
+        log = home() / "logs" / f"prepare-{self.source.folder.name}-{self.folder.name}.log"
+        self.workspace = Workspace(self.part, log, cancel)
         self.what = f"{self.source.title} for {target.title}"
-        self.needed = _bytes_needed(target)
+        self.needed = space.while_building(target, space.source_weights(target.source)[0])
 
     def build(self) -> None:
         """Build the folder when the other builds are finished, unless it is there already.
@@ -61,13 +63,14 @@ class FolderBuilder:
         self._report(stage)
 
     def _build(self) -> None:
-        failures.check_space(self.folder, self.needed, self.what)
-        self.log.unlink(missing_ok=True)
+        if failures.free_bytes(self.folder) < self.needed:
+            raise failures.disk_full(self.folder, self.needed, self.what)
+        self.workspace.log.unlink(missing_ok=True)
         self.part.mkdir()
         try:
             built = self.part / "made"
             manifest = self._make_files(built)
-            raise_if_set(self.cancel)
+            raise_if_set(self.workspace.cancel)
             manifest.write(built)
             folders.move_into_place(built, self.folder)
         finally:
@@ -77,29 +80,23 @@ class FolderBuilder:
         """Put the files into `built`, or only describe them where they can stay elsewhere."""
         target, remote = self.target, self.target.remote
         if remote is not None:
-            what = hub.SMALL if target.format == TOKENIZER else hub.ALL
-            at = hub.fetch(remote, what, self.part, self.log, self.report, self.cancel)
+            what = SMALL if target.format == TOKENIZER else ALL
+            at = hub.fetch(remote, what, self.workspace, self.report)
             published = "" if remote == self.source.remote else remote.repo
             return self._point_to(at, built, published)
         if target.local_path is not None:
             return self._point_to(target.local_path, built)
         if target.format == "hf":
-            self._convert_gguf(built)
+            preset = self.source.preset
+            file = fetch(preset, self.workspace, self.report) if preset else self.source.path
+            self.report(Stage("convert", None, "GGUF to Hugging Face"))
+            self._run(["playground.models.gguf.convert", str(file), str(built)])
         else:
             self.report(Stage("convert", None, target.title))
             origin = target.hf.location
             arguments = (target.format, target.precision, origin, built, self.part)
             self._run(convert.command(*arguments))
         return self._describe(built)
-
-    def _convert_gguf(self, built: Path) -> None:
-        file = self.source.path
-        if self.source.preset:
-            file = fetch(self.source.preset, self.part, self.log, self.report, self.cancel)
-        self.report(Stage("convert", None, "GGUF to Hugging Face"))
-        self._run(["playground.models.gguf.convert", str(file), str(built)])
-        if self.source.preset and file:
-            file.unlink()
 
     def _point_to(self, at: Path, built: Path, published: str = "") -> Manifest:
         """Describe files that stay where they are.
@@ -137,9 +134,10 @@ class FolderBuilder:
         )
 
     def _run(self, arguments: list[str]) -> None:
-        ended = children.run(arguments, self.part, self.log, cancel=self.cancel)
+        ended = children.run(arguments, self.workspace)
         if ended.code != 0:
-            raise failures.from_child(ended, self.folder, self.needed, self.what, self.log)
+            log = self.workspace.log
+            raise failures.from_child(ended, self.folder, self.needed, self.what, log)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -164,27 +162,8 @@ class FolderBuilder:
             lock.release()
 
     def _wait(self) -> None:
-        raise_if_set(self.cancel)
+        raise_if_set(self.workspace.cancel)
         other = _current_stage
         detail = other.detail if other else "another preparation is at work"
         self._report(Stage("wait", other.fraction if other else None, detail))
         time.sleep(_POLL_S)
-
-
-def _bytes_needed(target: Target) -> int:
-    """Bytes of disk for the build, on the safe side. A download from a hub goes to the user's cache
-    and is counted there."""
-    source = target.source
-    if target.remote or target.local_path:
-        return space.SMALL_FILES
-    if target.format == "hf":
-        if source.preset:
-            fetched, weights = source.preset.fetch_bytes, 4 * source.preset.parameters
-            return fetched + weights + space.SMALL_FILES
-        assert source.path is not None
-        return space.from_gguf(source.path.stat().st_size)[0] + space.SMALL_FILES
-    if source.preset:
-        weights = 4 * source.preset.parameters
-    else:
-        weights = folders.weight_bytes(target.hf.location)
-    return space.while_converting(target.format, weights) + space.SMALL_FILES

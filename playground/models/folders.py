@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -66,6 +68,17 @@ def file_sizes(folder: Path) -> dict[str, int]:
     return sizes
 
 
+def size_on_disk(folder: Path) -> int:
+    """Bytes of all regular files in a folder; one that disappears meanwhile is not counted."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                status = os.lstat(os.path.join(parent, name))
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
+
+
 def weight_bytes(folder: Path) -> int:
     """The size of a folder's weight files, without those of a tokenizer."""
     sizes = file_sizes(folder).items()
@@ -81,8 +94,8 @@ def fingerprint(model: Path) -> str:
     names = (".safetensors", ".gguf", ".xml", ".onnx", ".data")
     files = model.iterdir() if model.is_dir() else [model]
     for path in sorted(path for path in files if path.suffix.lower() in names):
-        stat = path.stat()
-        digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        status = path.stat()
+        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

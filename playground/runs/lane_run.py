@@ -13,12 +13,12 @@ from playground.gauges import aggregate
 from playground.gauges.readings import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import gauge_key
-from playground.lanes.loaded import LoadedLane
 from playground.lanes.memory import on_a_card
 from playground.prompt import Tokenizer
 from playground.runs import metrics
 from playground.runs.record import IN_TURN, TOGETHER, Failure, Record, Weights
 from playground.runs.request import Request
+from playground.workers.events import LoadedLane
 
 FINAL = ("ok", "error", "unavailable", "stopped")
 MEMORY_INTERVAL_S = 0.25
@@ -29,13 +29,10 @@ class LaneView:
     """What a column shows of a run. tps: live while it answers; proof: which device did the work,
     as the gauges read it."""
 
-    status: str
-    finish_reason: str | None
     text: str
     tps: float | None
     ttft_ms: float | None
     new_tokens: int
-    error: PlaygroundError | None
     proof: str
     energy_j: float | None
     j_per_token: float | None
@@ -188,16 +185,13 @@ class LaneRun:
         """The figures now. The rate is that of the last second while running, then the average."""
         with self._lock:
             text, times = self._text, list(self._times)
-        running = self.status == "running"
         now = time.perf_counter_ns()
+        running = self.status == "running"
         return LaneView(
-            status=self.status,
-            finish_reason=self.finish_reason,
             text=text,
             tps=metrics.live_tps(times, now) if running else metrics.decode_tps(times),
             ttft_ms=metrics.ttft_ms(self.t_in, times),
             new_tokens=len(times),
-            error=self.error,
             proof=self._proof.text,
             energy_j=self._energy_j,
             j_per_token=metrics.j_per_token(self._energy_j, len(times)),
@@ -210,8 +204,7 @@ class LaneRun:
         with self._lock:
             text, ids, times = self._text, list(self._ids), list(self._times)
         timings = metrics.timings(self.t0, self.t_in, times)
-        weights = Weights.model_validate(self._weights)
-        model = self._request.model
+        weights = Weights.model_validate(self._weights or dict.fromkeys(Weights.model_fields))
         return Record(
             lane=lane.name,
             backend=lane.backend,
@@ -223,7 +216,7 @@ class LaneRun:
             library_version=loaded.get("library_version"),
             threads=loaded.get("threads"),
             capacity=loaded.get("capacity"),
-            model=model if lane.needs_model else "none",
+            model=self._request.model if lane.needs_model else "none",
             mode=self._request.mode,
             warm=loaded.get("warm"),
             status=self.status,
@@ -233,12 +226,7 @@ class LaneRun:
             prompt_tokens=len(self.prompt) or None,
             new_tokens=len(ids),
             load_s=loaded.get("load_s"),
-            ttft_ms=timings.ttft_ms,
-            ttft_user_ms=timings.ttft_user_ms,
-            decode_tps=timings.decode_tps,
-            tpot_ms=timings.tpot_ms,
-            itl_p50_ms=timings.itl_p50_ms,
-            itl_p95_ms=timings.itl_p95_ms,
+            **dict(timings),
             peak_rss_mb=self._peak_rss_mb,
             bandwidth_gbs=metrics.bandwidth_gbs(weights.read_bytes, timings.decode_tps),
             energy_j=self._energy_j,

@@ -1,9 +1,5 @@
 """What one lane's part in a run leaves behind, as JSON and as a type: the record of
-docs/design.md.
-
-Nothing but pydantic and the standard library is imported here, so that a history can be read
-without an engine.
-"""
+docs/design.md."""
 
 from __future__ import annotations
 
@@ -15,22 +11,14 @@ from pydantic import Field
 from playground.runs.figures import (
     Bandwidth,
     Column,
-    DecodeRate,
     DeviceLoad,
     Energy,
     EnergyPerToken,
-    IdlePower,
-    ItlP50,
-    ItlP95,
-    LoadTime,
-    NewTokens,
+    Figure,
     Number,
     PeakMemory,
-    PromptTokens,
     RecordModel,
-    Tpot,
-    Ttft,
-    UserTtft,
+    Timings,
 )
 
 TOGETHER, IN_TURN = "together", "in-turn"  # the modes of a run
@@ -55,8 +43,8 @@ class Failure(RecordModel):
         return " ".join(filter(None, (self.message, self.fix)))
 
 
-class Record(RecordModel):
-    """One lane's part in a run. What is unknown is None; units are in the names."""
+class LaneAnswer(RecordModel):
+    """What a lane ran with, and its answer."""
 
     lane: Annotated[str, Column(heading="lane")]
     backend: str | None = None
@@ -77,20 +65,23 @@ class Record(RecordModel):
     text: str = ""
     token_ids: list[int] = []
     finish_reason: Annotated[str | None, Column()] = None
-    prompt_tokens: PromptTokens = None
-    new_tokens: NewTokens = None
-    load_s: LoadTime = None
-    ttft_ms: Ttft = None
-    ttft_user_ms: UserTtft = None
-    decode_tps: DecodeRate = None
-    tpot_ms: Tpot = None
-    itl_p50_ms: ItlP50 = None
-    itl_p95_ms: ItlP95 = None
+    prompt_tokens: Annotated[int | None, Figure(heading="prompt tokens", compared=False)] = None
+    new_tokens: Annotated[int | None, Figure(heading="new tokens")] = None
+    load_s: Annotated[
+        Number | None, Figure(heading="load s", unit="s", better="lower", digits=2, resource=True)
+    ] = None
+
+
+class Record(Timings, LaneAnswer):
+    """One lane's part in a run. What is unknown is None; units are in the names."""
+
     peak_rss_mb: PeakMemory = None
     bandwidth_gbs: Bandwidth = None
     energy_j: Energy = None
     j_per_token: EnergyPerToken = None
-    idle_w: IdlePower = None
+    idle_w: Annotated[
+        Number | None, Figure(heading="idle W", unit="W", compared=False, resource=True)
+    ] = None
     device_busy_pct: DeviceLoad = None
     device_proof: Annotated[str | None, Column(resource=True)] = None
     started_ns: int | None = None

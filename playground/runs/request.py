@@ -24,9 +24,7 @@ class Request:
     temperature: float = 0.0
     system: str = ""
     model: str = models.DEFAULT_MODEL
-    ignore_eos: bool = (
-        False  # go on until max_new_tokens, for the same number of tokens on all lanes
-    )
+    ignore_eos: bool = False  # go on until max_new_tokens, for equally long answers on all lanes
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not isinstance(self.system, str):
@@ -39,12 +37,7 @@ class Request:
             )
         if self.mode not in (TOGETHER, IN_TURN):
             raise BadInput(f"There is no mode “{self.mode}”.", f"Choose {TOGETHER} or {IN_TURN}.")
-        tokens = self.max_new_tokens
-        if type(tokens) is not int or not 1 <= tokens <= MAX_NEW_TOKENS:
-            raise BadInput(
-                f"max_new_tokens cannot be {tokens}.",
-                f"Give a whole number from 1 to {MAX_NEW_TOKENS:,}.",
-            )
+        check_whole("max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         if type(self.temperature) not in (int, float) or not 0 <= self.temperature <= 2:
             raise BadInput(
                 f"The temperature cannot be {self.temperature}.",
@@ -52,13 +45,10 @@ class Request:
             )
 
     def settings(self) -> RunSettings:
-        return RunSettings(
-            prompt=self.prompt,
-            lanes=[lane.name for lane in self.lanes],
-            mode=self.mode,
-            max_new_tokens=self.max_new_tokens,
-            temperature=self.temperature,
-            system=self.system,
-            model=self.model,
-            ignore_eos=self.ignore_eos,
-        )
+        return RunSettings(**{**vars(self), "lanes": [lane.name for lane in self.lanes]})
+
+
+def check_whole(what: str, value: int, low: int, high: int) -> None:
+    """Raises BadInput for anything but a whole number in the range."""
+    if type(value) is not int or not low <= value <= high:
+        raise BadInput(f"{what} cannot be {value}.", f"Give a whole number from {low} to {high:,}.")

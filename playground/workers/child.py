@@ -10,21 +10,18 @@ import runpy
 import sys
 import threading
 
-from playground.workers.worker import block_packages
+from playground.workers.worker import block_packages, take_stdin
 
 
 def end_with_parent() -> None:
     """End this process at the end of stdin: the parent, which holds the other end, is gone.
 
-    The pipe is moved away from descriptor 0, which libraries may read or inherit. On Windows the
-    parent's job object ends this process: a thread that reads stdin can hang a native import there.
+    On Windows the parent's job object ends this process: a thread that reads stdin can hang a
+    native import there.
     """
     if sys.platform == "win32":
         return
-    pipe = os.dup(0)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
+    pipe = take_stdin()
 
     def watch() -> None:
         os.read(pipe, 1)

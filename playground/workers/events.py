@@ -24,11 +24,9 @@ class HelloEvent(TypedDict):
     pid: int
 
 
-class LoadedEvent(TypedDict):
-    """A model is loaded and warm: the fields of `backends.base.Loaded`, and the time it took."""
+class LoadedLane(TypedDict, total=False):
+    """The fields of `backends.base.Loaded`, and the time it took; empty while nothing is loaded."""
 
-    id: int
-    event: Literal["loaded"]
     load_s: float
     warm: bool
     device_used: str
@@ -39,6 +37,13 @@ class LoadedEvent(TypedDict):
     capacity: int | None
     max_prompt: int | None
     weights: LoadedWeights | None
+
+
+class LoadedEvent(LoadedLane):
+    """A model is loaded and warm."""
+
+    id: int
+    event: Literal["loaded"]
 
 
 class BegunEvent(TypedDict):

@@ -133,7 +133,15 @@ class Worker:
         self._events = SimpleQueue()
         self.pid = None
         try:
-            self._popen = self._spawn()
+            self.log_file.parent.mkdir(parents=True, exist_ok=True)
+            with self.log_file.open("wb") as stderr:
+                self._popen = subprocesses.start(
+                    [self._python, "-X", "utf8", "-m", "playground.workers.worker", self.target],
+                    environ=subprocesses.environment() | self._environment,
+                    cwd=self.log_file.parent,
+                    stdin=subprocess.PIPE,
+                    stderr=stderr,
+                )
         except OSError as error:
             raise WorkerError(
                 f"The engine's process could not be started: {error}.",
@@ -143,17 +151,6 @@ class Worker:
         threading.Thread(
             target=self._read, args=(self._popen, self._events), name="worker-events", daemon=True
         ).start()
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_file.open("wb") as stderr:
-            return subprocesses.start(
-                [self._python, "-X", "utf8", "-m", "playground.workers.worker", self.target],
-                environ=subprocesses.environment() | self._environment,
-                cwd=self.log_file.parent,
-                stdin=subprocess.PIPE,
-                stderr=stderr,
-            )
 
     def _read(self, popen: subprocess.Popen[bytes], events: SimpleQueue[Event]) -> None:
         """Pass the events on; the last one is "gone"."""
@@ -195,7 +192,8 @@ class Worker:
                 life.check_cpu(self.pid)
                 if life.silent_for_s() > life.patience_s:
                     self.kill()
-                    raise self._silent(life.patience_s) from None
+                    silent = f"gave no sign of life for {life.patience_s:g} s"
+                    raise self._restartable(f"The engine {silent} and was stopped.") from None
                 continue
             if event["event"] == "gone":
                 raise self._died()
@@ -222,13 +220,8 @@ class Worker:
         if self._popen is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self._popen.wait(STOP_S)
-        return WorkerDied(
-            f"The engine's process ended unexpectedly ({exit_text(code)}).",
-            f"Run it again: it restarts by itself. Details are in {self.log_file}.",
-        )
+        return self._restartable(f"The engine's process ended unexpectedly ({exit_text(code)}).")
 
-    def _silent(self, patience_s: float) -> WorkerDied:
-        return WorkerDied(
-            f"The engine gave no sign of life for {patience_s:g} s and was stopped.",
-            f"Run it again: it restarts by itself. Details are in {self.log_file}.",
-        )
+    def _restartable(self, message: str) -> WorkerDied:
+        fix = f"Run it again: it restarts by itself. Details are in {self.log_file}."
+        return WorkerDied(message, fix)

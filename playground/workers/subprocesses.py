@@ -74,11 +74,9 @@ def start(
     return process
 
 
-def run(
-    command: Sequence[str], time_limit_s: float, environ: Mapping[str, str] | None = None
-) -> Output:
+def run(command: Sequence[str], time_limit_s: float) -> Output:
     """Run a child to its end, or to its time limit. Raises OSError if it cannot be started."""
-    process = start(command, environ=environ)
+    process = start(command)
     try:
         stdout, stderr = process.communicate(timeout=time_limit_s)
         return Output(process.returncode, stdout, stderr)

@@ -22,12 +22,13 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any, BinaryIO
+from queue import SimpleQueue
+from typing import Any, BinaryIO, cast
 
 from backends.base import Adapter, Backend, BackendError, Options
-from playground.workers.events import ErrorCode, ErrorEvent, Event, FinishReason, TokensEvent
+from playground.workers.events import ErrorCode, ErrorEvent, Event, FinishReason
 
 BATCH_S = 0.03
 WARM_UP_TOKENS = 16
@@ -37,13 +38,23 @@ WARM_UP_TOKENS = 16
 BLOCKED = ("torchvision", "openvino_telemetry")
 
 Request = dict[str, Any]
-Item = Event | tuple[int, int, int]  # an event, or a token: request, token id, time in ns
+Token = tuple[int, int, int]  # request, token id, time in ns
+Item = Event | Token
 
 
 def block_packages() -> None:
     """Make the import of packages that nobody needs fail, at no cost."""
     for package in BLOCKED:
         sys.modules[package] = None  # type: ignore[assignment]
+
+
+def take_stdin() -> int:
+    """Move the pipe away from file descriptor 0, which libraries may read or inherit."""
+    pipe = os.dup(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return pipe
 
 
 def take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -53,10 +64,7 @@ def take_pipes() -> tuple[BinaryIO, BinaryIO]:
     on Windows no import can hang on a stdin that a thread is reading (numpy #24290,
     cpython #78961).
     """
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
+    requests, replies = os.fdopen(take_stdin(), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return requests, replies
 
@@ -82,7 +90,9 @@ class Sender:
 
     def _write(self) -> None:
         while True:
-            items = [self._items.get(), *self._waiting()]
+            items = [self._items.get()]
+            while not self._items.empty():  # this thread alone takes items
+                items.append(self._items.get())
             try:
                 for event in as_events(items):
                     self._pipe.write(json.dumps(event).encode("ascii") + b"\n")
@@ -93,33 +103,15 @@ class Sender:
                 self._hurry.wait(BATCH_S)
             self._hurry.clear()
 
-    def _waiting(self) -> Iterator[Item]:
-        try:
-            while True:
-                yield self._items.get_nowait()
-        except Empty:
-            return
-
 
 def as_events(items: Sequence[Item]) -> Iterator[Event]:
     """Combine consecutive tokens of one request into one event."""
-    batch: TokensEvent | None = None
-    for item in items:
-        if isinstance(item, tuple):
-            request, token, t_ns = item
-            if batch is None or batch["id"] != request:
-                if batch:
-                    yield batch
-                batch = {"id": request, "event": "tokens", "ids": [], "t_ns": []}
-            batch["ids"].append(token)
-            batch["t_ns"].append(t_ns)
-            continue
-        if batch:
-            yield batch
-            batch = None
-        yield item
-    if batch:
-        yield batch
+    for request, group in groupby(items, lambda item: item[0] if isinstance(item, tuple) else None):
+        if request is None:
+            yield from cast(Iterator[Event], group)
+        else:
+            _, ids, times = zip(*cast(Iterator[Token], group), strict=True)
+            yield {"id": request, "event": "tokens", "ids": list(ids), "t_ns": list(times)}
 
 
 def error_event(request: int, error: Exception) -> ErrorEvent:

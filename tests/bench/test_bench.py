@@ -26,12 +26,12 @@ from playground.lanes.lane import Lane, parse, parse_all
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import DEFAULT_MODEL
 from playground.prompt import ByteTokenizer
-from playground.runs.benchmark_record import BenchmarkRecord
+from playground.runs.benchmark_record import BenchmarkRecord, MemoryCopy
 from playground.runs.figures import RunFigures
 from playground.runs.record import IN_TURN, TOGETHER
 
 FAST, OTHER, THIRD = parse_all(["fake:CPU:5000tps", "fake:CPU:2000tps", "fake:CPU:1000tps"])
-STUB_COPY = {"copy_gbs": 10.0, "threads": 2, "array_mb": 1.0, "passes": 1}
+STUB_COPY = MemoryCopy(copy_gbs=10.0, threads=2, array_mb=1.0, passes=1)
 Make = Callable[..., Lane]
 Prepared = Callable[[str, str], Path]
 
@@ -302,17 +302,15 @@ def test_a_model_that_wants_a_beginning_of_text_gets_one(tmp_path: Path) -> None
 
 def test_the_copy_bandwidth_is_bytes_read_and_written_over_time() -> None:
     bandwidth = memory_bandwidth.copy_bandwidth(8 * 2**20, min_s=0.05)
-    assert 0.1 < bandwidth["copy_gbs"] < 5_000
-    assert (
-        bandwidth["threads"] == memory_bandwidth.cores()
-        and bandwidth["passes"] >= memory_bandwidth.MIN_PASSES
-    )
+    assert bandwidth.copy_gbs is not None and 0.1 < bandwidth.copy_gbs < 5_000
+    assert bandwidth.threads == memory_bandwidth.cores()
+    assert bandwidth.passes is not None and bandwidth.passes >= memory_bandwidth.MIN_PASSES
 
 
 def test_a_share_of_the_roof_is_given_where_the_lane_reads_that_memory() -> None:
-    assert memory_bandwidth.utilization(5.0, STUB_COPY["copy_gbs"], parse("pytorch")) == 0.5
-    assert memory_bandwidth.utilization(5.0, STUB_COPY["copy_gbs"], parse("pytorch:CUDA")) is None
-    assert memory_bandwidth.utilization(None, STUB_COPY["copy_gbs"], parse("pytorch")) is None
+    assert memory_bandwidth.utilization(5.0, STUB_COPY.copy_gbs, parse("pytorch")) == 0.5
+    assert memory_bandwidth.utilization(5.0, STUB_COPY.copy_gbs, parse("pytorch:CUDA")) is None
+    assert memory_bandwidth.utilization(None, STUB_COPY.copy_gbs, parse("pytorch")) is None
     assert memory_bandwidth.utilization(5.0, None, parse("pytorch")) is None
 
 

@@ -78,16 +78,22 @@ def test_a_missing_python_is_reported_in_a_sentence() -> None:
     assert answer.error and answer.error.startswith("The NPU library cannot be asked: ")
 
 
-def test_an_engine_s_output_never_reaches_the_answer(tmp_path: Path) -> None:
+def test_an_engine_s_output_never_reaches_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     noisy = "import os; print('hi'); os.write(1, b'native')\n"
     noisy += "class cuda: is_available = staticmethod(lambda: False)\nxpu = cuda"
     (tmp_path / "torch.py").write_text(noisy, encoding="utf-8")
     command = [sys.executable, "-P", str(probing.PROBE), "60", "torch"]
-    answer = probing.ask(DeviceQuery("a stub of PyTorch", command, {"PYTHONPATH": str(tmp_path)}))
+    answer = probing.ask(DeviceQuery("a stub of PyTorch", command))
     assert answer.lines == ({"done": True},)
 
 
-def test_the_npu_library_is_asked_without_its_heavy_imports(tmp_path: Path) -> None:
+def test_the_npu_library_is_asked_without_its_heavy_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     stub = tmp_path / "intel_npu_acceleration_library"
     (stub / "backend").mkdir(parents=True)
     for folder in (stub, stub / "backend"):
@@ -96,5 +102,5 @@ def test_the_npu_library_is_asked_without_its_heavy_imports(tmp_path: Path) -> N
     utils = "from .bindings import lib\ndef npu_available(): return lib"
     (stub / "backend/utils.py").write_text(utils, encoding="utf-8")
     command = [sys.executable, "-P", str(probing.PROBE), "60", "npu-library"]
-    stubbed = DeviceQuery("a stub of the NPU library", command, {"PYTHONPATH": str(tmp_path)})
+    stubbed = DeviceQuery("a stub of the NPU library", command)
     assert probing.look({"npu-library": stubbed}).npu_library is False

@@ -85,7 +85,7 @@ def test_a_luid_is_written_as_two_decimal_halves(number: int) -> None:
 
 @pytest.mark.skipif(sys.platform != "win32", reason="reads the registry")
 def test_this_windows_can_be_read() -> None:
-    registry = windows.LocalRegistry()
+    registry = windows.Registry()
     assert registry.values(r"SOFTWARE\Microsoft\Windows NT\CurrentVersion")["currentbuild"]
     assert not registry.state(r"PCI\VEN_FFFF&DEV_FFFF\0")
     assert all(device.kind in ("GPU", "NPU") for device in windows.scan(registry))

@@ -159,7 +159,7 @@ def test_an_engine_s_message_is_reported_by_its_known_terms_only() -> None:
     found = devices.Discovery(
         errors={"openvino:GPU": "OpenVINO's GPU plugin failed."}, details={"openvino:GPU": MESSAGE}
     )
-    (note,) = [row["note"] for row in doctor.device_rows(found) if row["device"] == "GPU"]
+    (note,) = [row.note for row in doctor.device_rows(found) if row.device == "GPU"]
     assert note == (
         "OpenVINO's GPU plugin failed. "
         "Its message names: 126, libOpenCL.so.1, ZE_RESULT_ERROR_UNINITIALIZED."

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from playground.gauges.windows import ENGINES, POWER, pdh
-from playground.gauges.windows.pdh import CounterError, LocalCounters
+from playground.gauges.windows.pdh import CounterError, Counters
 
 
 class StubPdh(ctypes.CDLL):
@@ -74,7 +74,7 @@ class StubPdh(ctypes.CDLL):
 
 def test_counters_have_english_names_and_are_collected_once_a_moment() -> None:
     stub = StubPdh(GPUEngine=[("a", 0, 1.5), ("b", 1, 250.0), ("c", 0xC0000BBA, 3.0), (None, 0, 1)])
-    counters = LocalCounters((ENGINES, POWER), stub)
+    counters = Counters((ENGINES, POWER), stub)
     assert counters.read(ENGINES, 1) is None, "a rate needs two collections"
     with pytest.raises(CounterError, match="^no counter “Energy Meter”$"):
         counters.read(POWER, 1)
@@ -91,7 +91,7 @@ def test_counters_have_english_names_and_are_collected_once_a_moment() -> None:
 
 def test_an_array_that_grows_while_it_is_read_is_read_again() -> None:
     stub = StubPdh(GPUEngine=[("a", 0, 1.5)])
-    counters = LocalCounters([ENGINES], stub)
+    counters = Counters([ENGINES], stub)
     counters.read(ENGINES, 1)
     stub.grows = 2
     assert counters.read(ENGINES, 2) == {"a": 1.5}
@@ -102,7 +102,7 @@ def test_an_array_that_grows_while_it_is_read_is_read_again() -> None:
 
 def test_a_failed_collection_is_repeated_at_the_next_moment() -> None:
     stub = StubPdh(GPUEngine=[])
-    counters = LocalCounters([ENGINES], stub)
+    counters = Counters([ENGINES], stub)
     counters.read(ENGINES, 1)
     stub.collect_status = 0x800007D5
     with pytest.raises(CounterError, match="^status 0x800007D5$"):
@@ -113,13 +113,13 @@ def test_a_failed_collection_is_repeated_at_the_next_moment() -> None:
 
 def test_a_library_without_the_functions_is_a_reason() -> None:
     with pytest.raises(CounterError, match="^pdh.dll: "):
-        LocalCounters([ENGINES], ctypes.pythonapi).read(ENGINES, 1)
+        Counters([ENGINES], ctypes.pythonapi).read(ENGINES, 1)
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="reads the counters")
 def test_this_windows_tells_existing_from_missing_counters() -> None:
     uptime = r"\System\System Up Time"
-    counters = LocalCounters([uptime, r"\No Such Object(*)\Power"])
+    counters = Counters([uptime, r"\No Such Object(*)\Power"])
     assert counters.read(uptime, 1) is None
     with pytest.raises(CounterError, match="no counter “No Such Object”"):
         counters.read(r"\No Such Object(*)\Power", 1)

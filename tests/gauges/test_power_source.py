@@ -6,12 +6,14 @@ import ctypes
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
+from unittest.mock import Mock
 
+import psutil
 import pytest
 
+from playground.gauges import power_source
 from playground.gauges.power_source import (
-    Battery,
     PowerSource,
     PowerStatus,
     current,
@@ -24,8 +26,17 @@ ON_BATTERY = SimpleNamespace(percent=62.6, power_plugged=False)
 PLUGGED = SimpleNamespace(percent=100, power_plugged=True)
 
 
-def text(battery: Battery | None, profile: str | None) -> str:
-    return current(lambda: battery, lambda: profile).text
+def source(battery: object, profile: object) -> PowerSource:
+    """What `current` returns where the drivers answer this, or raise it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psutil, "sensors_battery", Mock(side_effect=[battery]))
+        for system in ("linux_profile", "windows_profile"):
+            patch.setattr(power_source, system, Mock(side_effect=[profile]))
+        return current()
+
+
+def text(battery: object, profile: object) -> str:
+    return source(battery, profile).text
 
 
 def test_battery_and_profile_share_one_sentence() -> None:
@@ -41,9 +52,9 @@ def test_battery_and_profile_share_one_sentence() -> None:
 
 def test_on_mains_power_or_without_information_there_is_no_text() -> None:
     assert text(PLUGGED, None) == "" == text(None, None)
-    assert current(lambda: None, lambda: None) == PowerSource(None, None, None)
+    assert source(None, None) == PowerSource(None, None, None)
     odd = SimpleNamespace(percent=255, power_plugged=None)
-    assert current(lambda: odd, lambda: None) == PowerSource(None, None, None)
+    assert source(odd, None) == PowerSource(None, None, None)
 
 
 def test_an_unknown_charge_is_left_out() -> None:
@@ -52,16 +63,14 @@ def test_an_unknown_charge_is_left_out() -> None:
 
 
 def test_failing_drivers_leave_everything_unknown() -> None:
-    def fails() -> NoReturn:
-        raise PermissionError("/sys/class/power_supply/BAT0/status")
-
-    assert current(fails, fails) == PowerSource()
+    error = PermissionError("/sys/class/power_supply/BAT0/status")
+    assert source(error, error) == PowerSource()
 
 
 def test_this_machine_answers_without_raising() -> None:
-    source = current()
-    assert source.battery_percent is None or 0 <= source.battery_percent <= 100
-    assert source.text == "" or source.on_battery or source.profile
+    here = current()
+    assert here.battery_percent is None or 0 <= here.battery_percent <= 100
+    assert here.text == "" or here.on_battery or here.profile
 
 
 # --- Linux -----------------------------------------------------------------------------------

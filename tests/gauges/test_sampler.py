@@ -97,7 +97,7 @@ def test_a_probe_that_fails_costs_its_own_gauge_until_it_recovers() -> None:
 @pytest.mark.usefixtures("quick")
 def test_a_driver_that_hangs_costs_its_own_gauge_until_it_recovers() -> None:
     class Hanging(StubGauge):
-        def read(self, moment: Moment) -> list[Gauge]:
+        def read(self, moment: Moment) -> Gauge:
             answers.wait()
             return super().read(moment)
 

@@ -36,7 +36,7 @@ def engine(pid: int, luid: str, number: int, kind: str = "Compute", adapter: int
     return f"pid_{pid}_luid_{luid}_phys_{adapter}_eng_{number}_engtype_{kind}"
 
 
-class StubCounters:
+class StubCounters(pdh.Counters):
     """The counters of a Windows laptop; other paths are missing."""
 
     def __init__(self, **values: Mapping[str, float]) -> None:
@@ -55,13 +55,12 @@ def read(counters: pdh.Counters, pids: dict[str, set[int]] | None = None) -> dic
     hardware = windows.scan(laptop())
     moment = Moment(1, {lane: frozenset(ids) for lane, ids in (pids or {}).items()})
     probes = gpu_probes(hardware, counters) + npu_probes(hardware, counters)
-    return {gauge.name: gauge for probe in probes for gauge in probe.read(moment)}
+    return {gauge.name: gauge for gauge in (probe.read(moment) for probe in probes)}
 
 
 def meter(counters: pdh.Counters) -> Meter:
     (probe,) = power_probes((), counters)
-    (reading,) = probe.read(Moment(1))
-    return reading
+    return probe.read(Moment(1))
 
 
 ARC, RTX, BOOST = (
@@ -173,7 +172,7 @@ def test_a_device_without_a_luid_or_a_driver_has_a_reason() -> None:
     counters = StubCounters(engines=busy_laptop())
     for device, reason in ((npu, NO_LUID), (replace(npu, problem="disabled"), STOPPED)):
         (probe,) = npu_probes([device], counters)
-        assert probe.read(Moment(1)) == [Gauge("Intel(R) AI Boost", reason=reason)]
+        assert probe.read(Moment(1)) == Gauge("Intel(R) AI Boost", reason=reason)
     assert gpu_probes([npu], counters) == []
 
 
@@ -197,8 +196,8 @@ def test_an_nvidia_card_has_a_meter_of_its_own() -> None:
     nvml = StubNvml()
     nvml.refuses = {"TotalEnergyConsumption"}
     package, card = power_probes(windows.scan(laptop()), power, nvml)
-    assert [reading.watts for reading in package.read(Moment(1))] == [15]
-    (reading,) = card.read(Moment(1))
+    assert package.read(Moment(1)).watts == 15
+    reading = card.read(Moment(1))
     assert (reading.name, reading.watts, reading.covers) == (RTX, 45.5, "1:62369")
 
 
@@ -213,12 +212,12 @@ def test_the_probes_of_windows_load_none_of_linux() -> None:
 
 @pytest.mark.skipif(sys.platform != "win32", reason="reads the counters")
 def test_this_windows_gives_figures_or_reasons() -> None:
-    hardware = [*windows.scan(windows.LocalRegistry())]
+    hardware = [*windows.scan(windows.Registry())]
     hardware += [Hardware(kind, "x", "x", None, None, luid="0:1") for kind in ("GPU", "NPU")]
     probes: list[LoadProbe | PowerProbe] = [*gpu_probes(hardware), *npu_probes(hardware)]
     probes += power_probes(hardware)
     for probe in probes:
         for ns in (1, 2):
-            for reading in probe.read(Moment(ns)):
-                figure = reading.watts if isinstance(reading, Meter) else reading.percent
-                assert (figure is None) == bool(reading.reason), reading
+            reading = probe.read(Moment(ns))
+            figure = reading.watts if isinstance(reading, Meter) else reading.percent
+            assert (figure is None) == bool(reading.reason), reading

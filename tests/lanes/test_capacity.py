@@ -12,8 +12,7 @@ import pytest
 from backends.base import BackendError, Loaded, Options
 from backends.openvino_genai import OpenVinoGenAI
 from playground.arena import Arena
-from playground.lanes.lane import parse
-from playground.lanes.loaded import CAPACITIES
+from playground.lanes.lane import CAPACITIES, parse
 from playground.runs.lane_run import LaneRun
 from playground.runs.request import Request
 from tests.support import phi3_models

@@ -12,13 +12,14 @@ from typing import Any
 import psutil
 import pytest
 
+from backends.base import LoadedWeights
 from benchmarks.memory import measure
 from playground import cli, devices
 from playground.arena import Arena
 from playground.devices import Device, Discovery
 from playground.lanes import memory
 from playground.lanes.lane import Lane, parse, parse_all
-from playground.models import DEFAULT_MODEL, WeightsInfo
+from playground.models import DEFAULT_MODEL
 from playground.runs.record import IN_TURN, TOGETHER
 from playground.runs.request import Request
 
@@ -38,8 +39,12 @@ PHI3 = {  # Phi-3-mini-4k-instruct
     "num_key_value_heads": 32,
     "vocab_size": 32064,
 }
-PHI3_BF16: WeightsInfo = {"recipe": "bf16", "bytes": 7_642_159_104, "read_bytes": 7_445_157_888}
-PHI3_INT4: WeightsInfo = {"recipe": "int4 sym", "bytes": 2_318_000_000, "read_bytes": 2_219_000_000}
+PHI3_BF16: LoadedWeights = {"recipe": "bf16", "bytes": 7_642_159_104, "read_bytes": 7_445_157_888}
+PHI3_INT4: LoadedWeights = {
+    "recipe": "int4 sym",
+    "bytes": 2_318_000_000,
+    "read_bytes": 2_219_000_000,
+}
 
 
 @pytest.fixture(scope="module")
@@ -198,9 +203,8 @@ def test_in_turn_a_lane_that_does_not_fit_beside_the_others_is_loaded_for_its_tu
 
 def test_what_is_not_known_is_not_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     have(monkeypatch, 501)
-    unknown: WeightsInfo = {"recipe": None, "bytes": None, "read_bytes": None}
-    memory.check(parse("pytorch"), "Phi-3", unknown, tmp_path, 1024)
-    strange: WeightsInfo = {**PHI3_BF16, "recipe": "f8_e4m3"}
+    memory.check(parse("pytorch"), "Phi-3", None, tmp_path, 1024)
+    strange: LoadedWeights = {**PHI3_BF16, "recipe": "f8_e4m3"}
     memory.check(parse("pytorch"), "Phi-3", strange, tmp_path, 1024)
 
 
@@ -214,7 +218,7 @@ def test_what_is_not_known_is_not_refused(monkeypatch: pytest.MonkeyPatch, tmp_p
     ],
 )
 def test_phi3_needs_what_its_weights_say(
-    name: str, weights: WeightsInfo, low: float, high: float
+    name: str, weights: LoadedWeights, low: float, high: float
 ) -> None:
     estimate = memory.estimate(parse(name), weights, PHI3, 1024)
     assert estimate is not None and low < estimate.needed_mb / 1000 < high

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM
 
 from playground.models import children, failures
-from playground.models.children import Ended
+from playground.models.children import Ended, Workspace
 from playground.models.gguf import convert
 from playground.models.gguf.config import Config
 from playground.models.gguf.errors import GgufError
@@ -197,8 +197,9 @@ def refused(file: Path) -> str:
     with pytest.raises(GgufError) as error:
         convert.convert(file, file.parent / "made")
     assert not (file.parent / "made").is_dir() or not list((file.parent / "made").iterdir())
-    lines = ("Traceback", json.dumps(error.value.as_dict()), "{", "[]")
-    shown = failures.from_child(Ended(1, lines), file.parent, 0, "x", file)
+    report = {"error": error.value.code.name, "detail": error.value.detail}
+    output = "\n".join(("Traceback", json.dumps(report), "{", "[]"))
+    shown = failures.from_child(Ended(1, output), file.parent, 0, "x", file)
     assert error.value.detail in shown.message and shown.fix
     return shown.message
 
@@ -263,7 +264,8 @@ def test_an_architecture_or_tokenizer_that_is_not_known_is_a_sentence_for_a_pers
     strange = gguf_files.write(tmp_path / "y.gguf", "llama", lambda writer: None, values)
     log = tmp_path / "log"
     ended = children.run(
-        ["playground.models.gguf.convert", str(strange), str(tmp_path / "made")], tmp_path, log
+        ["playground.models.gguf.convert", str(strange), str(tmp_path / "made")],
+        Workspace(tmp_path, log),
     )
     error = failures.from_child(ended, tmp_path, 0, "y", log)
     message = "The GGUF file's tokenizer is not supported: model 'rwkv', pre-tokenizer None."

@@ -17,7 +17,7 @@ from tokenizers import pre_tokenizers as pre
 from playground.models.gguf import convert
 from playground.models.gguf import tokenizer as gguf_tokenizers
 from playground.models.gguf.config import Metadata
-from playground.models.gguf.errors import GgufError
+from playground.models.gguf.errors import Code, GgufError
 from tests.support import gguf_files
 from tests.support.gguf_files import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED
 
@@ -253,5 +253,5 @@ def test_a_tokenizer_that_is_not_known_is_refused_by_name(
     gguf_tokenizers.check_supported(supported)
     with pytest.raises(GgufError) as refused:
         gguf_tokenizers.check_supported(supported | change)
-    assert refused.value.code == "unknown-tokenizer"
+    assert refused.value.code is Code.UNKNOWN_TOKENIZER
     assert refused.value.detail.endswith(message)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import get_args
 
 import numpy
 import psutil
@@ -23,11 +22,11 @@ from tokenizers import Tokenizer, models
 
 from playground.errors import PreparationError
 from playground.models import Cancelled, Stage, children, folders
+from playground.models.children import Workspace
 from playground.models.hub import client as hub
 from playground.models.hub import diagnosis, sentences
-from playground.models.hub.client import ALL, SMALL, Remote
 from playground.models.hub.errors import Code, HubError
-from playground.models.hub.files import choose, lacking
+from playground.models.hub.files import ALL, SMALL, Remote, What, choose, lacking, parse_id
 from tests.support.fake_hub import FakeHub, Repository, serve
 
 NAME = "makers/small-model"
@@ -84,11 +83,12 @@ def fetch(tmp_path: Path) -> Callable[..., Path]:
 
     def run(
         remote: Remote = REMOTE,
-        what: hub.What = ALL,
+        what: What = ALL,
         report: Callable[[Stage], None] = lambda stage: None,
         cancel: threading.Event | None = None,
     ) -> Path:
-        return hub.fetch(remote, what, tmp_path / "scratch", tmp_path / "log", report, cancel)
+        workspace = Workspace(tmp_path / "scratch", tmp_path / "log", cancel)
+        return hub.fetch(remote, what, workspace, report)
 
     return run
 
@@ -97,7 +97,7 @@ def fetch(tmp_path: Path) -> Callable[..., Path]:
 def plan(tmp_path: Path) -> Callable[..., hub.DownloadPlan]:
     (tmp_path / "scratch").mkdir(exist_ok=True)
     return lambda remote=REMOTE, what=ALL: hub.plan(
-        remote, what, tmp_path / "scratch", tmp_path / "log"
+        remote, what, Workspace(tmp_path / "scratch", tmp_path / "log")
     )
 
 
@@ -372,7 +372,7 @@ def test_a_repository_without_a_model_for_us_is_refused(
 
 
 def test_every_code_has_a_sentence_and_a_fix() -> None:
-    for code in get_args(Code):
+    for code in Code:
         explained = sentences.explain(diagnosis.report(HubError(code, "detail")), REMOTE)
         assert explained.message.endswith(".") and explained.fix.endswith(".")
         assert "{" not in str(explained)
@@ -439,16 +439,16 @@ def test_a_cache_without_links_is_filled_too(
 
 
 def test_an_id_is_told_from_a_path() -> None:
-    assert hub.parse_id("microsoft/Phi-3-mini-4k-instruct") == Remote(
+    assert parse_id("microsoft/Phi-3-mini-4k-instruct") == Remote(
         "microsoft/Phi-3-mini-4k-instruct"
     )
-    assert hub.parse_id(" gpt2@refs/pr/1 ") == Remote("gpt2", "refs/pr/1")
+    assert parse_id(" gpt2@refs/pr/1 ") == Remote("gpt2", "refs/pr/1")
     for wrong in (
         *("", ".", "..", "./model", "/models/phi", "a/b/c", "~/phi", "C:\\models", "a\\b", "a b"),
         *("a/../b", "a/b@../c", "a/b@", "a@b@c", "-a/b", "a/b-", "a--b", "a/b\nc", "ä/b", "a/b:x"),
         *("phi.gguf", "models/phi.gguf", "a/model.safetensors", "x" * 97, "a/b@v//1", "a/b@v/"),
     ):
-        assert hub.parse_id(wrong) is None, wrong
+        assert parse_id(wrong) is None, wrong
 
 
 def test_the_time_left_comes_from_the_last_seconds() -> None:

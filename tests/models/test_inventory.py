@@ -18,8 +18,8 @@ from playground.errors import BadInput, PreparationError
 from playground.lanes.lane import parse
 from playground.lanes.tokenizers import tokenizer_of
 from playground.models import catalogue, children, folders, space
-from playground.models.catalogue import HubPreset
-from playground.models.hub.client import Remote
+from playground.models.catalogue import Source
+from playground.models.hub.files import Remote
 from playground.runs.request import Request
 from tests.support import small_gguf, small_phi3
 from tests.support.fake_hub import FakeHub, Repository, serve
@@ -47,7 +47,8 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_home: Path) -> I
         if name.upper().startswith("HF_") or name.upper().endswith(("_PROXY", "_OFFLINE")):
             monkeypatch.delenv(name)
     published = {INT4: Remote(MADE)}
-    monkeypatch.setitem(catalogue.PRESETS, "Small", HubPreset("Small", Remote(NAME), published))
+    preset = Source("Small", "hub", "Small", remote=Remote(NAME), published=published)
+    monkeypatch.setitem(catalogue.PRESETS, "Small", preset)
     with serve() as hub:
         monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
         monkeypatch.setenv("HF_ENDPOINT", hub.url)

@@ -28,7 +28,7 @@ from tests.support.preparations import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = models.DEFAULT_MODEL
-PRESET = cast(catalogue.Preset, catalogue.PRESETS[MODEL])
+PRESET = cast(catalogue.Preset, catalogue.PRESETS[MODEL].preset)
 RECIPES = {
     ("hf", "fp32"): "fp32",
     ("openvino", "int8"): "int8 asym, per channel",

@@ -23,6 +23,7 @@ from playground.page.benchmark.charts import ChartImages
 from playground.page.benchmark.job import BenchmarkJob
 from playground.page.compare.handlers import BENCHMARK, NEVER_BEGAN
 from playground.page.jobs import IDLE
+from playground.runs.benchmark_record import MemoryCopy
 from tests.page.test_tabs import post, wait_until
 from tests.support.served_page import ELSEWHERE, TWO, Served, press_run, state
 
@@ -31,7 +32,7 @@ pytest_plugins = ["tests.support.page_fixtures"]
 FAST, OTHER = parse_all(["fake:CPU:5000tps", "fake:CPU:2000tps"])
 SLOW = parse("fake:CPU:5tps")  # so slow that it is measuring until it is called off
 BREAKS = Lane("raisesforaperson", "CPU", "none")
-STUB_COPY = {"copy_gbs": 10.0, "threads": 2, "array_mb": 1.0, "passes": 1}
+STUB_COPY = MemoryCopy(copy_gbs=10.0, threads=2, array_mb=1.0, passes=1)
 MINUTE = 60_000
 
 

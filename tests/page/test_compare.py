@@ -317,7 +317,7 @@ def test_a_prompt_is_not_written_to_the_browser_s_storage(visit: Callable[..., P
 def test_a_column_tells_the_recipe_of_its_weights_and_its_capacity(served: Served) -> None:
     host = served.arena.hosts[parse("openvino-genai:NPU-on-CPU:int4")]
     recipe = "int4 sym, per channel, as published in makers/model"
-    host.weights = {"recipe": recipe, "bytes": None, "read_bytes": None}
+    host.weights = {"recipe": recipe, "bytes": 1, "read_bytes": 1}
     host.loaded = {"capacity": 1024, "notes": ["Compiled in this load."]}
     value = card(host, None, Sample())
     assert value["weights"] == f"{recipe} · capacity: 1,024 tokens"

@@ -85,7 +85,7 @@ def test_a_sparkline_goes_back_in_seconds_and_leaves_gaps() -> None:
 
 def test_the_proof_names_device_energy_and_idle_power() -> None:
     proof = "NPU 93 % busy during this answer"
-    view = LaneView("ok", "stop", "", 1.0, 1.0, 30, None, proof, 12.34, 0.4216, 4.06)
+    view = LaneView("", 1.0, 1.0, 30, proof, 12.34, 0.4216, 4.06)
     assert view.device_proof == f"{proof} · 0.42 J/token (12.3 J, idle 4.1 W)"
     assert replace(view, proof="", energy_j=None, j_per_token=None).device_proof == ""
 

@@ -72,7 +72,7 @@ def first_gpu(machine: StubMachine, nvml: ModuleType | None = None) -> LoadProbe
 
 def read_one(probe: LoadProbe, moment: Moment) -> Gauge:
     """The gauge of a probe that has one."""
-    (gauge,) = probe.read(moment)
+    gauge = probe.read(moment)
     assert (gauge.percent is None) == bool(gauge.reason), "exactly the unknown has a reason"
     return gauge
 
@@ -84,7 +84,7 @@ def meter_reader(
     probes = linux.power_probes(machine.hardware, machine.root, nvml)
 
     def read(seconds: float) -> dict[str, Meter]:
-        meters = [meter for probe in probes for meter in probe.read(after(seconds))]
+        meters = [probe.read(after(seconds)) for probe in probes]
         assert all((meter.watts is None) == bool(meter.reason) for meter in meters)
         assert len({meter.covers for meter in meters}) == len(meters)
         return {meter.covers: meter for meter in meters}

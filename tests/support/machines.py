@@ -40,7 +40,7 @@ class StubLinux:
             (self.root / folder / node).mkdir(parents=True)
 
 
-class StubRegistry:
+class StubRegistry(windows.Registry):
     """Keys and their values; by instance, states (default: 0; None: not plugged in) and LUIDs."""
 
     def __init__(self) -> None:

@@ -25,12 +25,12 @@ class StubGauge:
     failing: bool = False
     moments: list[Moment] = field(default_factory=list)
 
-    def read(self, moment: Moment) -> list[Gauge]:
+    def read(self, moment: Moment) -> Gauge:
         self.moments.append(moment)
         if self.failing:
             raise OSError("the driver went away")
         lanes = dict.fromkeys(moment.pids, self.percent or 0.0) if self.own else {}
-        return [Gauge(self.name, self.percent, "a stub", per_lane=lanes)]
+        return Gauge(self.name, self.percent, "a stub", per_lane=lanes)
 
 
 @dataclass
@@ -40,6 +40,6 @@ class StubMeter:
     name: str = "stub package"
     watts: float | None = 20.0
 
-    def read(self, moment: Moment) -> list[Meter]:
+    def read(self, moment: Moment) -> Meter:
         reason = "" if self.watts is not None else "Only root may read it."
-        return [Meter(self.name, self.watts, "a stub", reason)]
+        return Meter(self.name, self.watts, "a stub", reason)

@@ -14,7 +14,9 @@ from playground.bench import memory_bandwidth
 from playground.devices import probing
 from playground.errors import PreparationError
 from playground.models import children
+from playground.models.children import Workspace
 from playground.models.hub import client as hub
+from playground.models.hub.files import ALL, Remote
 from playground.paths import ROOT
 from playground.workers import subprocesses
 from playground.workers.process import Worker
@@ -50,9 +52,10 @@ def test_every_child_finds_the_project_and_reports_to_nobody(
     worker.close()
     assert memory_bandwidth.measure()
     assert probing.ask(probing.DeviceQuery("Python", python("print('{\"done\": 1}')"))).lines
-    assert children.run(["this"], tmp_path, tmp_path / "this.log").code == 0
+    assert children.run(["this"], Workspace(tmp_path, tmp_path / "this.log")).code == 0
     with pytest.raises(PreparationError, match="HF_HUB_OFFLINE"):
-        hub.plan(hub.Remote("makers/none"), hub.ALL, tmp_path, tmp_path / "hub.log")
+        workspace = Workspace(tmp_path, tmp_path / "hub.log")
+        hub.plan(Remote("makers/none"), ALL, workspace)
     assert len(environments) == 5
     for environ in environments:
         assert str(ROOT) in environ["PYTHONPATH"]

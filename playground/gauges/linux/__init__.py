@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +23,13 @@ from playground.gauges.readings import (
     UnreadableProbe,
 )
 
+LOADS: dict[str, Callable[[Hardware, Path], LoadProbe]] = {  # by driver; NVIDIA's needs NVML
+    "i915": IntelGpu,
+    "xe": IntelGpu,
+    "amdgpu": AmdGpu,
+    "intel_vpu": IntelNpu,
+    "amdxdna": AmdNpu,
+}
 HINTS = {
     "nouveau": "NVIDIA's own driver does.",
     "vfio-pci": "The device is assigned to a virtual machine.",
@@ -32,11 +40,11 @@ def gpu_probes(
     hardware: Iterable[Hardware], root: Path = Path("/"), nvml: ModuleType | None = None
 ) -> list[LoadProbe]:
     """nvml: as in Nvml."""
-    return [_gpu(device, root, nvml) for device in hardware if device.kind == "GPU"]
+    return [_load(device, root, nvml) for device in hardware if device.kind == "GPU"]
 
 
 def npu_probes(hardware: Iterable[Hardware], root: Path = Path("/")) -> list[LoadProbe]:
-    return [_npu(device, root) for device in hardware if device.kind == "NPU"]
+    return [_load(device, root, None) for device in hardware if device.kind == "NPU"]
 
 
 def power_probes(
@@ -66,7 +74,7 @@ class AwakeNvidiaGpu(GpuLoad):
         self._gpu = NvidiaGpu(device, nvml)
 
     def read_awake(self, moment: Moment) -> Gauge:
-        return self._gpu.gauge(moment)
+        return self._gpu.read(moment)
 
 
 class AwakeNvidiaGpuPower(GpuPower):
@@ -80,22 +88,25 @@ class AwakeNvidiaGpuPower(GpuPower):
         self._gpu.reset()
 
     def read_awake(self, moment: Moment) -> Meter:
-        return self._gpu.meter(moment)
+        return self._gpu.read(moment)
 
 
 class RaplWithFallback:
-    """RAPL; if that can't be read, an AMD chip's own figure, which every user may read."""
+    """RAPL; if that can't be read, the AMD chips' own figures, which every user may read."""
 
     def __init__(self, rapl: PowerProbe, fallbacks: Sequence[PowerProbe]) -> None:
         self.name = rapl.name
         self._rapl, self._fallbacks = rapl, fallbacks
 
-    def read(self, moment: Moment) -> list[Meter]:
-        meters = self._rapl.read(moment)
-        if all(meter.watts is not None or meter.reason == MEASURING for meter in meters):
-            return meters
-        others = [meter for fallback in self._fallbacks for meter in fallback.read(moment)]
-        return [meter for meter in others if meter.watts is not None] or meters
+    def read(self, moment: Moment) -> Meter:
+        meter = self._rapl.read(moment)
+        if meter.watts is not None or meter.reason == MEASURING:
+            return meter
+        others = [fallback.read(moment) for fallback in self._fallbacks]
+        readable = [other for other in others if other.watts is not None]
+        if not readable:
+            return meter
+        return replace(readable[0], watts=sum(other.watts or 0 for other in readable))
 
 
 def driver_name(device: Hardware) -> str:
@@ -103,28 +114,13 @@ def driver_name(device: Hardware) -> str:
     return (device.driver or "").partition(",")[0]
 
 
-def _gpu(device: Hardware, root: Path, nvml: ModuleType | None) -> LoadProbe:
+def _load(device: Hardware, root: Path, nvml: ModuleType | None) -> LoadProbe:
     driver = driver_name(device)
-    if driver in ("i915", "xe"):
-        return IntelGpu(device, root)
-    if driver == "amdgpu":
-        return AmdGpu(device, root)
     if driver == "nvidia":
         return AwakeNvidiaGpu(device, root, nvml)
-    return UnreadableProbe(device, _unreadable_reason(device))
-
-
-def _npu(device: Hardware, root: Path) -> LoadProbe:
-    driver = driver_name(device)
-    if driver == "intel_vpu":
-        return IntelNpu(device, root)
-    if driver == "amdxdna":
-        return AmdNpu(device, root)
-    return UnreadableProbe(device, _unreadable_reason(device))
-
-
-def _unreadable_reason(device: Hardware) -> str:
-    driver = driver_name(device)
+    if driver in LOADS:
+        return LOADS[driver](device, root)
+    reason = f"The {driver} driver does not report load. {HINTS.get(driver, '')}".strip()
     if not driver:
-        return f"Its driver is missing. Install {device.vendor}'s driver, then restart."
-    return f"The {driver} driver does not report load. {HINTS.get(driver, '')}".strip()
+        reason = f"Its driver is missing. Install {device.vendor}'s driver, then restart."
+    return UnreadableProbe(device, reason)

@@ -114,17 +114,15 @@ class AmdNpu:
         self._empty = Gauge(device.name, key=device.address or "")
         self._clients = DrmClients(root, sysfs_folder(device, root))
 
-    def read(self, moment: Moment) -> list[Gauge]:
+    def read(self, moment: Moment) -> Gauge:
         usage = self._clients.read(moment)
         if usage is None or not usage.counted:
-            return [self._empty.unknown(NPU_NOT_USED if usage is None else NPU_NOT_COUNTED)]
-        return [
-            replace(
-                self._empty,
-                percent=usage.percent,
-                source=SOURCE,
-                reason=MEASURING if usage.percent is None else "",
-                per_lane=usage.per_lane,
-                memory_mb=usage.memory_mb,
-            )
-        ]
+            return self._empty.unknown(NPU_NOT_USED if usage is None else NPU_NOT_COUNTED)
+        return replace(
+            self._empty,
+            percent=usage.percent,
+            source=SOURCE,
+            reason=MEASURING if usage.percent is None else "",
+            per_lane=usage.per_lane,
+            memory_mb=usage.memory_mb,
+        )

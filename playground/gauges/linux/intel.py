@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from playground.devices import Hardware
-from playground.gauges.linux.drm import SOURCE, DrmClients, DrmUsage
+from playground.gauges.linux.drm import SOURCE, DrmClients
 from playground.gauges.linux.pci import (
     GpuLoad,
     GpuPower,
@@ -62,39 +62,31 @@ class IntelGpu(GpuLoad):
         # Read each time, so that the figure is there as soon as the last lane ends.
         awake = self._awake_percent(moment)
         usage = self._clients.read(moment)
-        clocks = [mhz for mhz in map(read_optional_int, self._mhz) if mhz is not None]
-        mhz = max(clocks, default=None)
-        if usage is not None and usage.counted:
-            return self._gauge(usage.percent, SOURCE, usage, mhz)
-        if not self._idle:
+        if usage is not None and not usage.counted:
+            usage = None
+        if usage is None and not self._idle:
             return replace(self.empty.unknown(NO_IDLE_TIME), per_lane=self._clients.absent_lanes)
-        source = f"proxy: awake, not necessarily working ({self._state})"
-        return self._gauge(awake, source, None, mhz)
-
-    def _awake_percent(self, moment: Moment) -> float | None:
-        """0..100, of the busiest gt."""
-        idle_ms = [
-            rate.per_second(read_int(path), moment.ns)
-            for path, rate in zip(self._idle, self._rates, strict=True)
-        ]
-        return max(
-            (100 - (percent(ms / 1000) or 0) for ms in idle_ms if ms is not None), default=None
-        )
-
-    def _gauge(
-        self, load: float | None, source: str, usage: DrmUsage | None, mhz: float | None
-    ) -> Gauge:
-        return Gauge(
-            self.name,
-            load,
-            source=source,
+        load = usage.percent if usage else awake
+        proxy_source = f"proxy: awake, not necessarily working ({self._state})"
+        clocks = [mhz for mhz in map(read_optional_int, self._mhz) if mhz is not None]
+        return replace(
+            self.empty,
+            percent=load,
+            source=SOURCE if usage else proxy_source,
             reason=MEASURING if load is None else "",
             proxy=usage is None,
             per_lane={**self._clients.absent_lanes, **(usage.per_lane if usage else {})},
-            key=self.empty.key,
             memory_mb=usage.memory_mb if usage else None,
-            mhz=mhz,
+            mhz=max(clocks, default=None),
         )
+
+    def _awake_percent(self, moment: Moment) -> float | None:
+        """0..100, of the busiest gt."""
+        idle = [
+            percent(rate.per_second(read_int(path) / 1000, moment.ns))
+            for path, rate in zip(self._idle, self._rates, strict=True)
+        ]
+        return max((100 - share for share in idle if share is not None), default=None)
 
 
 class IntelGpuPower(GpuPower):
@@ -110,16 +102,16 @@ class IntelGpuPower(GpuPower):
         return first_match(sysfs_folder(device, root), *ENERGY_UJ) is not None
 
     def reset(self) -> None:
-        self._energy_uj = CounterRate()
+        self._energy_j = CounterRate()
 
     def read_awake(self, moment: Moment) -> Meter:
         assert self._file is not None, "created only for supported devices"
-        rate_uw = self._energy_uj.per_second(read_int(self._file), moment.ns)
+        watts = self._energy_j.per_second(read_int(self._file) / 1e6, moment.ns)
         return Meter(
             self.name,
-            None if rate_uw is None else rate_uw / 1e6,
+            watts,
             source="the card's energy counter (hwmon)",
-            reason=MEASURING if rate_uw is None else "",
+            reason=MEASURING if watts is None else "",
             covers=self.empty.covers,
         )
 
@@ -132,24 +124,23 @@ class IntelNpu:
         self._empty = Gauge(self.name, key=device.address or "")
         self._folder = sysfs_folder(device, root)
         self._counts = (self._folder / NPU_BUSY_US).exists()
-        self._busy_us = CounterRate()
+        self._busy_s = CounterRate()
 
-    def read(self, moment: Moment) -> list[Gauge]:
+    def read(self, moment: Moment) -> Gauge:
         if not self._counts:
-            return [self._empty.unknown(KERNEL_TOO_OLD)]
+            return self._empty.unknown(KERNEL_TOO_OLD)
         try:
-            busy_us = self._busy_us.per_second(read_int(self._folder / NPU_BUSY_US), moment.ns)
+            busy_s = read_int(self._folder / NPU_BUSY_US) / 1e6
         except PermissionError as error:
-            return [self._empty.unknown(permission_reason(error))]
+            return self._empty.unknown(permission_reason(error))
+        load = percent(self._busy_s.per_second(busy_s, moment.ns))
         # In bytes, despite its name.
         memory = read_optional_int(self._folder / "npu_memory_utilization")
-        return [
-            replace(
-                self._empty,
-                percent=percent(None if busy_us is None else busy_us / 1e6),
-                source="intel_vpu's busy time",
-                reason=MEASURING if busy_us is None else "",
-                memory_mb=None if memory is None else memory / 1e6,
-                mhz=read_optional_int(self._folder / "npu_current_frequency_mhz"),
-            )
-        ]
+        return replace(
+            self._empty,
+            percent=load,
+            source="intel_vpu's busy time",
+            reason=MEASURING if load is None else "",
+            memory_mb=None if memory is None else memory / 1e6,
+            mhz=read_optional_int(self._folder / "npu_current_frequency_mhz"),
+        )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Generic
 
 from playground.devices import Hardware
+from playground.devices.sysfs import read_text
 from playground.gauges.readings import Gauge, Meter, Moment, Reading
 
 ASLEEP = "asleep (runtime power management)"
@@ -24,15 +25,15 @@ class PciProbe(ABC, Generic[Reading]):
         self.empty: Reading = empty
         self._asleep: Reading = asleep
 
-    def read(self, moment: Moment) -> list[Reading]:
+    def read(self, moment: Moment) -> Reading:
         """Raises OSError if the device is gone; a file without permission becomes a reason."""
         try:
             if is_asleep(self.folder):
                 self.reset()
-                return [self._asleep]
-            return [self.read_awake(moment)]
+                return self._asleep
+            return self.read_awake(moment)
         except PermissionError as error:
-            return [self.empty.unknown(permission_reason(error))]
+            return self.empty.unknown(permission_reason(error))
 
     @abstractmethod
     def read_awake(self, moment: Moment) -> Reading: ...
@@ -76,10 +77,6 @@ def permission_reason(error: PermissionError) -> str:
     return f"You have no permission to read {path}. To allow it: sudo chmod a+r {path}"
 
 
-def read_text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace").strip()
-
-
 def read_int(path: Path) -> int:
     return int(read_text(path))
 
@@ -94,7 +91,4 @@ def read_optional_int(path: Path | None) -> int | None:
 
 def first_match(folder: Path, *patterns: str) -> Path | None:
     """The first file that exists; patterns in order of preference."""
-    return next(
-        (path for pattern in patterns for path in sorted(folder.glob(pattern))),
-        None,
-    )
+    return next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)

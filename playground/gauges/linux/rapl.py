@@ -7,9 +7,11 @@ Since Linux 5.10 only root may read it, because precise energy figures can leak 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from playground.gauges.linux.pci import read_int, read_optional_int, read_text
+from playground.devices.sysfs import read_text
+from playground.gauges.linux.pci import read_int, read_optional_int
 from playground.gauges.readings import MEASURING, CounterRate, Meter, Moment
 
 SOURCE = "the package's energy counter (RAPL)"
@@ -33,29 +35,28 @@ class Rapl:
         self._folder = root / "sys/class/powercap"
         self._sockets: dict[Path, CounterRate] = {}
 
-    def read(self, moment: Moment) -> list[Meter]:
+    def read(self, moment: Moment) -> Meter:
         if not self._sockets:  # its kernel module may be loaded later
-            self._sockets = {zone: CounterRate(_wraps_at(zone)) for zone in self._packages()}
+            self._sockets = {
+                zone: CounterRate(wraps_at=read_optional_int(zone / "max_energy_range_uj"))
+                for zone in self._packages()
+            }
         empty = Meter(self.name, source=SOURCE)
         if not self._sockets:
-            return [empty.unknown(ABSENT)]
+            return empty.unknown(ABSENT)
         try:
             rates_uw = [
                 rate.per_second(read_int(zone / "energy_uj"), moment.ns)
                 for zone, rate in self._sockets.items()
             ]
         except PermissionError:
-            return [empty.unknown(ROOT_ONLY)]
+            return empty.unknown(ROOT_ONLY)
         readable = [rate for rate in rates_uw if rate is not None]
         if len(readable) < len(rates_uw):
-            return [empty.unknown(MEASURING)]
-        return [Meter(self.name, sum(readable) / 1e6, source=SOURCE)]
+            return empty.unknown(MEASURING)
+        return replace(empty, watts=sum(readable) / 1e6)
 
     def _packages(self) -> list[Path]:
         """The zones of whole packages: not their parts (core, uncore), nor the board (psys)."""
         zones = sorted(self._folder.glob("intel-rapl:*"))
         return [zone for zone in zones if read_text(zone / "name").startswith("package-")]
-
-
-def _wraps_at(zone: Path) -> int | None:
-    return read_optional_int(zone / "max_energy_range_uj")

@@ -12,7 +12,7 @@ from playground.devices import Hardware
 from playground.devices.windows import luid
 from playground.gauges.nvidia import NvidiaGpuPower
 from playground.gauges.readings import MEASURING, Gauge, LoadProbe, Meter, Moment, PowerProbe
-from playground.gauges.windows.pdh import CounterError, Counters, LocalCounters
+from playground.gauges.windows.pdh import CounterError, Counters
 
 ENGINES = r"\GPU Engine(*)\Utilization Percentage"  # of GPUs; an NPU is one more adapter
 MEMORY = (r"\GPU Adapter Memory(*)\Dedicated Usage", r"\GPU Adapter Memory(*)\Shared Usage")
@@ -59,7 +59,7 @@ def _probes(kind: str, hardware: Iterable[Hardware], counters: Counters | None) 
 @cache
 def _local_counters() -> Counters:
     """Shared by all probes, so that everything is collected at once."""
-    return LocalCounters((ENGINES, *MEMORY, POWER))
+    return Counters((ENGINES, *MEMORY, POWER))
 
 
 class DeviceLoad:
@@ -70,10 +70,7 @@ class DeviceLoad:
         self._device = device
         self._counters = counters
 
-    def read(self, moment: Moment) -> list[Gauge]:
-        return [self._gauge(moment)]
-
-    def _gauge(self, moment: Moment) -> Gauge:
+    def read(self, moment: Moment) -> Gauge:
         key = self._device.luid
         empty = Gauge(self.name, key=key or "")
         if self._device.problem:
@@ -124,10 +121,7 @@ class PackagePower:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
 
-    def read(self, moment: Moment) -> list[Meter]:
-        return [self._meter(moment)]
-
-    def _meter(self, moment: Moment) -> Meter:
+    def read(self, moment: Moment) -> Meter:
         empty = Meter(self.name)
         try:
             values = self._counters.read(POWER, moment.ns)

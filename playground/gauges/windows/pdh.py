@@ -7,28 +7,14 @@ turns invalid values into figures, and it fails on an array without items.
 from __future__ import annotations
 
 import ctypes
-import sys
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
 from ctypes import POINTER, byref, c_double, c_size_t, c_uint32, c_void_p, c_wchar_p
-from functools import cached_property
-from typing import Protocol
 
 
 class CounterError(Exception):
     """A counter can't be read. The message is part of a sentence: "no counter “X”"."""
-
-
-class Counters(Protocol):
-    """Counters with a wildcard for their instances, all collected at the same time."""
-
-    def read(self, path: str, ns: int) -> Mapping[str, float] | None:
-        r"""Values by instance, as collected at `ns`; None until there are two collections.
-
-        path: in English, whatever the language of Windows: r"\Energy Meter(*)\Power".
-        Raises CounterError.
-        """
 
 
 class Value(ctypes.Structure):
@@ -65,8 +51,9 @@ MISSING = {  # this Windows has no such object or counter
 }
 
 
-class LocalCounters:
-    """The counters of this machine, opened at the first reading and collected together.
+class Counters:
+    """Counters of this machine, with a wildcard for their instances, opened at the first reading
+    and collected together.
 
     A counter is added once and keeps its wildcard: PdhGetFormattedCounterArrayW returns the
     instances of the last collection, which follows processes that start and end. (Datadog's agent
@@ -85,15 +72,12 @@ class LocalCounters:
         self._collections = 0
         self._values: dict[str, dict[str, float]] = {}  # by path, of the last collection
 
-    @cached_property
-    def _pdh(self) -> ctypes.CDLL:
-        if self._library is not None:
-            return self._library
-        if sys.platform == "win32":
-            return ctypes.WinDLL("pdh")
-        raise OSError("only Windows has it")
-
     def read(self, path: str, ns: int) -> Mapping[str, float] | None:
+        r"""Values by instance, as collected at `ns`; None until there are two collections.
+
+        path: in English, whatever the language of Windows: r"\Energy Meter(*)\Power".
+        Raises CounterError.
+        """
         with self._lock:
             if self._query is None:
                 self._open()
@@ -110,7 +94,7 @@ class LocalCounters:
     def _open(self) -> None:
         self._query = c_void_p()
         try:
-            pdh = self._pdh
+            pdh = self._pdh = self._library or ctypes.CDLL("pdh")  # as WinDLL, on 64-bit Windows
             for name, arguments in PROTOTYPES.items():
                 function = getattr(pdh, name)
                 function.argtypes, function.restype = arguments, c_uint32

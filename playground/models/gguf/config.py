@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from playground.models.gguf.errors import GgufError
+from playground.models.gguf.errors import Code, GgufError
 
 Metadata: TypeAlias = Mapping[str, Any]  # the key-value pairs of a GGUF file
 Config: TypeAlias = dict[str, Any]  # the fields of config.json
@@ -54,12 +54,12 @@ def check_architecture(metadata: Metadata) -> None:
     architecture = metadata.get("general.architecture")
     if architecture not in FIELDS:
         supported = ", ".join(sorted(FIELDS))
-        raise GgufError("unknown-architecture", f"{architecture!r}; supported: {supported}")
+        raise GgufError(Code.UNKNOWN_ARCHITECTURE, f"{architecture!r}; supported: {supported}")
 
 
 def unsupported(what: str) -> GgufError:
     """The error for a model that cannot be converted as its maker intended it."""
-    return GgufError("unsupported", what)
+    return GgufError(Code.UNSUPPORTED, what)
 
 
 class GgufModel:

@@ -24,7 +24,8 @@ from playground.models.gguf.config import (
     check_architecture,
     unsupported,
 )
-from playground.models.gguf.errors import GgufError
+from playground.models.gguf.errors import Code, GgufError
+from playground.workers.subprocesses import send
 
 if TYPE_CHECKING:
     import numpy
@@ -52,12 +53,12 @@ def read(gguf_file: Path) -> GGUFReader:
 
     with gguf_file.open("rb") as file:
         if file.read(4) != b"GGUF":
-            raise GgufError("not-gguf", gguf_file.name)
+            raise GgufError(Code.NOT_GGUF, gguf_file.name)
     try:
         return Reader(gguf_file)
     except Exception as error:  # whatever numpy and Python raise on damaged data
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        raise GgufError("damaged", gguf_file.name) from None
+        raise GgufError(Code.DAMAGED, gguf_file.name) from None
 
 
 def metadata_of(reader: GGUFReader) -> Metadata:
@@ -68,7 +69,7 @@ def metadata_of(reader: GGUFReader) -> Metadata:
 def check_supported(metadata: Metadata, name: str) -> None:
     """Raise GgufError for a part of a model, an unknown architecture or an unknown tokenizer."""
     if metadata.get("split.count", 1) > 1:
-        raise GgufError("split-file", f"{name}, of {metadata['split.count']}")
+        raise GgufError(Code.SPLIT_FILE, f"{name}, of {metadata['split.count']}")
     check_architecture(metadata)
     tokenizer.check_supported(metadata)
 
@@ -204,5 +205,5 @@ if __name__ == "__main__":
     try:
         convert(Path(sys.argv[1]), Path(sys.argv[2]))
     except GgufError as error:
-        print("\n" + json.dumps(error.as_dict()), flush=True)  # a progress bar may lack its end
+        send({"error": error.code.name, "detail": error.detail})
         sys.exit(1)

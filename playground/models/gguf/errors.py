@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from enum import Enum
 
-Code = Literal[
-    "not-gguf",
-    "damaged",
-    "split-file",
-    "unknown-architecture",
-    "unknown-tokenizer",
-    "unsupported",  # something that the Hugging Face folder would lose
-]
+_ANOTHER = "Give the model's Hugging Face folder or id instead, or choose another model."
+
+
+class Code(Enum):
+    """What is wrong with a file, and what to do about it; the braces stand for the detail."""
+
+    NOT_GGUF = ("{} is not a GGUF file.", "Give a file in the GGUF format.")
+    DAMAGED = ("The GGUF file {} is damaged or incomplete.", "Download the file again.")
+    SPLIT_FILE = (
+        "This GGUF file holds only a part of the model: {}.",
+        "Join the parts with llama-gguf-split --merge first.",
+    )
+    UNKNOWN_ARCHITECTURE = ("The GGUF file's architecture is not supported: {}.", _ANOTHER)
+    UNKNOWN_TOKENIZER = ("The GGUF file's tokenizer is not supported: {}.", _ANOTHER)
+    UNSUPPORTED = ("The GGUF file contains something that is not supported: {}.", _ANOTHER)
 
 
 class GgufError(Exception):
-    """A file that cannot be converted faithfully; `failures.py` has the sentences.
+    """A file that cannot be converted faithfully.
 
     detail: the file's name, or what in the file is not supported.
     """
@@ -23,7 +30,3 @@ class GgufError(Exception):
     def __init__(self, code: Code, detail: str) -> None:
         super().__init__(code, detail)
         self.code, self.detail = code, detail
-
-    def as_dict(self) -> dict[str, str]:
-        """The JSON object that goes to the parent process."""
-        return {"error": self.code, "detail": self.detail}

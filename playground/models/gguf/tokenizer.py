@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
 from playground.models.gguf.config import Metadata
-from playground.models.gguf.errors import GgufError
+from playground.models.gguf.errors import Code, GgufError
 from playground.models.gguf.pre_tokenizers import FAMILIES
 from playground.prompt import TURN_ENDS
 
@@ -40,15 +40,17 @@ def check_supported(metadata: Metadata) -> None:
     model, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
     title = f"model {model!r}, pre-tokenizer {pre!r}"
     if model not in _REQUIRED or (model == "gpt2" and pre not in FAMILIES):
-        raise GgufError("unknown-tokenizer", title)
+        raise GgufError(Code.UNKNOWN_TOKENIZER, title)
     missing = [key for key in _REQUIRED[model] if f"tokenizer.ggml.{key}" not in metadata]
     if missing:
-        raise GgufError("unknown-tokenizer", f"{title}, without {' and '.join(missing)}")
+        raise GgufError(Code.UNKNOWN_TOKENIZER, f"{title}, without {' and '.join(missing)}")
     tokens = _tokens(metadata)
     if len({token.text for token in tokens}) < len(tokens):
-        raise GgufError("unknown-tokenizer", f"{title}, with two ids for one token")
-    if model == "llama" and len(tokens) > 2 and len(_scores(metadata)) < 2:
-        raise GgufError("unknown-tokenizer", f"{title}, with one score for all tokens")
+        raise GgufError(Code.UNKNOWN_TOKENIZER, f"{title}, with two ids for one token")
+    if model == "llama" and len(tokens) > 2:
+        scores = metadata["tokenizer.ggml.scores"]
+        if len({scores[token.id] for token in tokens if token.kind == NORMAL}) < 2:
+            raise GgufError(Code.UNKNOWN_TOKENIZER, f"{title}, with one score for all tokens")
 
 
 def write(metadata: Metadata, folder: Path) -> None:
@@ -113,11 +115,6 @@ def _tokens(metadata: Metadata) -> list[Token]:
     )
     tokens = (Token(number, text, kind) for number, (text, kind) in enumerate(entries))
     return [t for t in tokens if t.kind == NORMAL or t.text and not _FILLER.fullmatch(t.text)]
-
-
-def _scores(metadata: Metadata) -> set[float]:
-    normal = (token.id for token in _tokens(metadata) if token.kind == NORMAL)
-    return {metadata["tokenizer.ggml.scores"][token_id] for token_id in normal}
 
 
 def _byte_level(metadata: Metadata) -> Tokenizer:

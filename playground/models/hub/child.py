@@ -36,7 +36,7 @@ from playground.models.hub import files as hub_files
 from playground.models.hub.client import DownloadPlan
 from playground.models.hub.diagnosis import diagnose, report
 from playground.models.hub.download import File, download
-from playground.models.hub.errors import HubError
+from playground.models.hub.errors import Code, HubError
 from playground.models.hub.files import ALL, Remote
 from playground.workers.subprocesses import send
 
@@ -94,7 +94,7 @@ class Model:
         if missing and os.name == "nt":
             self._try_longest_path()
         if shutil.disk_usage(self.cache).free < missing:
-            raise HubError("disk-full")
+            raise HubError(Code.DISK_FULL)
         if missing:
             threading.Thread(target=self._report_progress, args=(missing,), daemon=True).start()
         for file in self.files:
@@ -129,7 +129,7 @@ class Model:
         try:
             get_session()
         except (ImportError, ValueError, httpx.InvalidURL) as error:
-            raise HubError("bad-proxy-setting") from error
+            raise HubError(Code.BAD_PROXY_SETTING) from error
         try:
             info = HfApi().model_info(repo, revision=revision, timeout=timeout)
             commit = str(info.sha)
@@ -137,9 +137,9 @@ class Model:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError):
             raise
         except (ValueError, TypeError, LookupError, AttributeError) as error:
-            raise HubError("not-a-hub") from error
+            raise HubError(Code.NOT_A_HUB) from error
         if not _COMMIT.fullmatch(commit):
-            raise HubError("not-a-hub")
+            raise HubError(Code.NOT_A_HUB)
         return commit, names
 
     def _find_in_cache(self) -> bool:
@@ -155,8 +155,7 @@ class Model:
         own = [path.name for path in self.folder.iterdir() if path.is_file()]
         present = hub_files.small(own) + (hub_files.weights(own) if self.what == ALL else [])
         absent = hub_files.lacking(own, self.what)
-        prefix = f"{self.remote.folder}/" if self.remote.folder else ""
-        self.names = [prefix + name for name in absent or present]
+        self.names = [self.remote.prefix + name for name in absent or present]
         return not absent
 
     def _file(self, name: str) -> File:
@@ -165,7 +164,7 @@ class Model:
             return File(name, self.pointer(name).stat().st_size)
         metadata = get_hf_file_metadata(hf_hub_url(self.remote.repo, name, revision=self.commit))
         if metadata.size is None or not _ETAG.fullmatch(metadata.etag or ""):
-            raise HubError("not-a-hub")
+            raise HubError(Code.NOT_A_HUB)
         return File(name, metadata.size, metadata.etag or "", metadata.location)
 
     def _get(self, file: File) -> None:

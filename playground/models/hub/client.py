@@ -1,4 +1,4 @@
-"""Fetches models from a Hugging Face hub into the user's own cache.
+"""Fetches models from a Hugging Face hub into the user's own cache, and removes them.
 
 A child process (child.py) does the work with huggingface_hub: `HF_HOME`, `HF_TOKEN`, `HF_ENDPOINT`,
 `HF_HUB_OFFLINE` and the proxies are the user's. Files in the cache are not fetched again, and an
@@ -8,7 +8,7 @@ interrupted download is resumed.
 from __future__ import annotations
 
 import os
-import threading
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playground.models import children, failures
+from playground.models.children import Workspace
 from playground.models.hub import sentences
-from playground.models.hub.files import ALL, SMALL, Remote, What, parse_id
+from playground.models.hub.files import Remote, What
 from playground.models.stage import Report, Stage
+from playground.paths import home
 from playground.workers.subprocesses import JsonObject, json_object
-
-__all__ = ["ALL", "SMALL", "DownloadPlan", "Remote", "What", "fetch", "parse_id", "plan"]
 
 _RATE_OVER_S = 10.0
 _RATE_FROM_S = 2.0
@@ -39,29 +39,15 @@ class DownloadPlan:
     commit: str  # of the revision now, or when it was cached
 
 
-def plan(
-    remote: Remote,
-    what: What,
-    scratch: Path,
-    log: Path,
-    cancel: threading.Event | None = None,
-) -> DownloadPlan:
+def plan(remote: Remote, what: What, workspace: Workspace) -> DownloadPlan:
     """Ask the hub for sizes, or a complete cache if the hub cannot be reached.
 
     Raises PreparationError, and Cancelled soon after `cancel` is set.
     """
-    result = _run("plan", remote, what, scratch, log, lambda message: None, cancel)
-    return DownloadPlan(**result["plan"])
+    return DownloadPlan(**_run(_command("plan", remote, what), remote, workspace)["plan"])
 
 
-def fetch(
-    remote: Remote,
-    what: What,
-    scratch: Path,
-    log: Path,
-    report: Report,
-    cancel: threading.Event | None = None,
-) -> Path:
+def fetch(remote: Remote, what: What, workspace: Workspace, report: Report) -> Path:
     """Fetch what the cache lacks, and return the model's folder there.
 
     Raises PreparationError, and Cancelled soon after `cancel` is set. The next fetch resumes where
@@ -76,7 +62,8 @@ def fetch(
         elif "done" in message:
             report(progress.at(message["done"], message["total"], time.monotonic()))
 
-    return Path(_run("fetch", remote, what, scratch, log, show, cancel)["folder"])
+    result = _run(_command("fetch", remote, what), remote, workspace, show)
+    return Path(result["folder"])
 
 
 class DownloadProgress:
@@ -121,31 +108,31 @@ def _amount(done: int, total: int) -> str:
     return f"{done / size:.0f} of {total / size:.0f} {unit}"
 
 
+def remove(title: str, revisions: Sequence[str]) -> int:
+    """Remove revisions (repository@revision) from the cache and return the bytes freed.
+
+    Raises PreparationError.
+    """
+    log = home() / "logs" / f"remove-{title}.log"
+    command = ["playground.models.hub.uncache_child", *revisions]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return int(_run(command, Remote(title), Workspace(Path(folder), log))["freed"])
+
+
+def _command(work: str, remote: Remote, what: What) -> list[str]:
+    child = "playground.models.hub.child"
+    return [child, work, remote.repo, remote.revision, remote.folder, what]
+
+
 def _run(
-    work: str,
+    command: Sequence[str],
     remote: Remote,
-    what: What,
-    scratch: Path,
-    log: Path,
-    show: Callable[[JsonObject], None],
-    cancel: threading.Event | None,
-) -> JsonObject:
-    """Run hub/child.py; `show` gets each of its messages at once."""
-    arguments = ["playground.models.hub.child", work, remote.repo, remote.revision, remote.folder]
-    return run_child([*arguments, what], remote, scratch, log, show, cancel)
-
-
-def run_child(
-    arguments: Sequence[str],
-    remote: Remote,
-    scratch: Path,
-    log: Path,
+    workspace: Workspace,
     show: Callable[[JsonObject], None] = lambda message: None,
-    cancel: threading.Event | None = None,
 ) -> JsonObject:
     """Run a child with the user's own hub, and return all of its messages together.
 
-    Raises PreparationError if it reports an error or fails.
+    show: gets each message at once. Raises PreparationError if it reports an error or fails.
     """
     result: JsonObject = {}
 
@@ -154,22 +141,20 @@ def run_child(
             result.update(message)
             show(message)
 
-    environ = environment(scratch)
-    ended = children.run(arguments, scratch, log, cancel=cancel, on_line=read, environ=environ)
+    environ = environment(workspace.scratch)
+    ended = children.run(command, workspace, on_line=read, environ=environ)
     if "error" in result:
         raise sentences.explain(result, remote)
     if ended.code != 0:
-        raise failures.from_child(ended, scratch, 0, remote.title, log)
+        raise failures.from_child(ended, workspace.scratch, 0, remote.title, workspace.log)
     return result
 
 
 def environment(scratch: Path) -> dict[str, str]:
     """The environment of a child that uses the user's own hub. Relative folders in it refer to this
     process's working directory, not to `scratch`."""
-    environ = children.environment(scratch)
-    for name in _SWITCHES:
-        environ.pop(name, None)
-    environ.update({name: os.environ[name] for name in _SWITCHES if name in os.environ})
+    environ = {k: v for k, v in children.environment(scratch).items() if k not in _SWITCHES}
+    environ |= {name: os.environ[name] for name in _SWITCHES if name in os.environ}
     for name in _FOLDERS:
         if environ.get(name):
             environ[name] = os.path.abspath(os.path.expanduser(os.path.expandvars(environ[name])))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -18,10 +17,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from playground.models.failures import is_disk_full
 from playground.models.hub.errors import Code, HubError
 
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", -1))
-_WINDOWS_DISK_FULL = 112
 _WINDOWS_MAX_PATH = 259
 
 
@@ -32,7 +30,7 @@ def report(
     parts = urlsplit(constants.ENDPOINT)
     public = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # without name and password
     return {
-        "error": error.code,
+        "error": error.code.name,
         "detail": error.detail,
         "endpoint": public.geturl(),
         "cache": constants.HF_HUB_CACHE,
@@ -46,15 +44,15 @@ def diagnose(error: Exception) -> HubError | None:
     if isinstance(error, HubError):
         return error
     if isinstance(error, OfflineModeIsEnabled):
-        return HubError("offline")
+        return HubError(Code.OFFLINE)
     if isinstance(error, HfHubHTTPError):
         return HubError(_refusal(error), str(error.response.status_code))
     if isinstance(error, httpx.HTTPError | httpx.InvalidURL):
         return HubError(_no_answer(error))
     if isinstance(error, FileMetadataError):
-        return HubError("not-a-hub")
+        return HubError(Code.NOT_A_HUB)
     if isinstance(error, UnicodeEncodeError):  # httpx's, of the only header that a user fills
-        return HubError("bad-token")
+        return HubError(Code.BAD_TOKEN)
     return _local(error) if isinstance(error, OSError) and error.errno is not None else None
 
 
@@ -62,20 +60,20 @@ def _refusal(error: HfHubHTTPError) -> Code:
     """The hub has answered, but not with the file."""
     status = error.response.status_code
     if isinstance(error, GatedRepoError):
-        return "gated-without-token" if get_token() is None else "gated-without-access"
+        return Code.GATED_WITHOUT_TOKEN if get_token() is None else Code.GATED_WITHOUT_ACCESS
     if isinstance(error, RevisionNotFoundError):
-        return "no-revision"
+        return Code.NO_REVISION
     if status == 401 and _blames_token(error):
-        return "bad-token"
+        return Code.BAD_TOKEN
     if isinstance(error, RepositoryNotFoundError) or status == 401:
-        return "no-repository"
+        return Code.NO_REPOSITORY
     if isinstance(error, DisabledRepoError):
-        return "disabled"
+        return Code.DISABLED
     if status == 407:
-        return "proxy-login"
+        return Code.PROXY_LOGIN
     if status == 429:
-        return "too-many-requests"
-    return "server-fault" if status >= 500 else "refused"
+        return Code.TOO_MANY_REQUESTS
+    return Code.SERVER_FAULT if status >= 500 else Code.REFUSED
 
 
 def _blames_token(error: HfHubHTTPError) -> bool:
@@ -87,18 +85,18 @@ def _blames_token(error: HfHubHTTPError) -> bool:
 
 def _no_answer(error: httpx.HTTPError | httpx.InvalidURL) -> Code:
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-        return "bad-endpoint"
+        return Code.BAD_ENDPOINT
     if isinstance(error, httpx.ProxyError):
-        return "proxy-refused"
-    return "bad-certificate" if "CERTIFICATE_VERIFY_FAILED" in str(error) else "unreachable"
+        return Code.PROXY_REFUSED
+    return Code.BAD_CERTIFICATE if "CERTIFICATE_VERIFY_FAILED" in str(error) else Code.UNREACHABLE
 
 
 def _local(error: OSError) -> HubError:
     """Why the local disk or the cache cannot be used."""
     windows_code = getattr(error, "winerror", None)
-    if error.errno in _FULL or windows_code == _WINDOWS_DISK_FULL:
-        return HubError("disk-full")
+    if is_disk_full(error):
+        return HubError(Code.DISK_FULL)
     path = max(str(error.filename or constants.HF_HUB_CACHE), str(error.filename2 or ""), key=len)
     if len(path) > _WINDOWS_MAX_PATH and windows_code in (3, 206):
-        return HubError("long-path")
-    return HubError("cache-unusable", f"{error.strerror or 'it failed'} ({path})")
+        return HubError(Code.LONG_PATH)
+    return HubError(Code.CACHE_UNUSABLE, f"{error.strerror or 'it failed'} ({path})")

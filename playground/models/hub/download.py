@@ -17,7 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-from playground.models.hub.errors import HubError
+from playground.models.hub.errors import Code, HubError
 
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 20  # a kill loses at most this much
 _TRIES = 5
@@ -45,7 +45,7 @@ def download(announced: Callable[[], File], part: Path, checking: Callable[[], o
     if not is_whole(part, file):
         part.unlink()
         if not resumed:
-            raise HubError("damaged", file.name)
+            raise HubError(Code.DAMAGED, file.name)
         download(announced, part, checking)
 
 

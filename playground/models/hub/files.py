@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from playground.models.hub.errors import HubError
+from playground.models.hub.errors import Code, HubError
 
 What = Literal["small", "all"]
 SMALL: What = "small"  # config, tokenizer, chat template, generation config
@@ -56,6 +56,16 @@ class Remote:
         """The model's name for display."""
         return self.repo.rsplit("/", 1)[-1]
 
+    @property
+    def path(self) -> str:
+        """The repository, with the folder if there is one."""
+        return f"{self.repo}/{self.folder}".rstrip("/")
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its files in the repository begin with."""
+        return f"{self.folder}/" if self.folder else ""
+
 
 def parse_id(text: str) -> Remote | None:
     """`org/name` or `name`, optionally with `@revision`; None for anything else, such as a path."""
@@ -75,21 +85,13 @@ def choose(names: Iterable[str], remote: Remote, what: What) -> list[str]:
 
     Raises HubError if the repository, or its folder, holds no model that an engine here reads.
     """
-    names = list(names)
-    own = in_folder(names, remote.folder)
+    inside = (name.removeprefix(remote.prefix) for name in names if name.startswith(remote.prefix))
+    own = [name for name in inside if "/" not in name and "\\" not in name]
     if not own:
-        raise HubError("no-folder" if remote.folder else "no-files")
+        raise HubError(Code.NO_FOLDER if remote.folder else Code.NO_FILES)
     if not weights(own) or _marker(own) not in own:
-        raise _unusable(own, remote)
-    prefix = f"{remote.folder}/" if remote.folder else ""
-    return [prefix + name for name in small(own) + (weights(own) if what == ALL else [])]
-
-
-def in_folder(names: Iterable[str], folder: str) -> list[str]:
-    """The names of the files directly in a folder (the root: "")."""
-    prefix = f"{folder}/" if folder else ""
-    inside = (name[len(prefix) :] for name in names if name.startswith(prefix))
-    return [name for name in inside if "/" not in name and "\\" not in name]
+        raise HubError(_why_unusable(own), remote.path)
+    return [remote.prefix + name for name in small(own) + (weights(own) if what == ALL else [])]
 
 
 def small(own: Iterable[str]) -> list[str]:
@@ -136,13 +138,10 @@ def _marker(own: Iterable[str]) -> str:
     return "genai_config.json" if "genai_config.json" in own else "config.json"
 
 
-def _unusable(own: list[str], remote: Remote) -> HubError:
+def _why_unusable(own: list[str]) -> Code:
     """Why there is nothing to fetch."""
-    title = f"{remote.repo}/{remote.folder}" if remote.folder else remote.repo
     if weights(own):
-        return HubError("no-config", title)
+        return Code.NO_CONFIG
     if any(name.endswith(".gguf") for name in own):
-        return HubError("gguf-only", title)
-    if any(_PICKLE.fullmatch(name) for name in own):
-        return HubError("pickles-only", title)
-    return HubError("no-weights", title)
+        return Code.GGUF_ONLY
+    return Code.PICKLES_ONLY if any(_PICKLE.fullmatch(name) for name in own) else Code.NO_WEIGHTS

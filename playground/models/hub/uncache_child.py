@@ -6,7 +6,6 @@ It prints a line of JSON: {"freed": bytes} or {"error", …}.
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,8 +14,9 @@ from filelock import FileLock, Timeout
 from huggingface_hub import constants, scan_cache_dir
 from huggingface_hub.file_download import repo_folder_name
 
+from playground.models.folders import size_on_disk
 from playground.models.hub.diagnosis import report
-from playground.models.hub.errors import HubError
+from playground.models.hub.errors import Code, HubError
 from playground.models.hub.files import Remote, parse_id
 from playground.workers.subprocesses import send
 
@@ -25,7 +25,7 @@ def remove(remotes: list[Remote], cache: Path) -> int:
     """Remove them and return the bytes freed. Raises HubError if a program uses one of them."""
     storages = {remote: _storage(remote, cache) for remote in remotes}
     existing = {folder for folder in storages.values() if folder.is_dir()}
-    before = sum(map(_bytes, existing))
+    before = sum(map(size_on_disk, existing))
     with ExitStack() as locks:
         for folder in existing:
             for lock in sorted((cache / ".locks" / folder.name).glob("*.lock")):
@@ -38,8 +38,8 @@ def remove(remotes: list[Remote], cache: Path) -> int:
             for part in folder.glob("blobs/*.incomplete"):
                 part.unlink()
     for left in filter(Path.is_dir, snapshots):
-        raise HubError("not-removed", str(left.parents[1]))
-    return before - sum(map(_bytes, existing))
+        raise HubError(Code.NOT_REMOVED, str(left.parents[1]))
+    return before - sum(map(size_on_disk, existing))
 
 
 def _storage(remote: Remote, cache: Path) -> Path:
@@ -59,13 +59,7 @@ def _hold(lock: Path, storage: Path, locks: ExitStack) -> None:
         locks.enter_context(FileLock(lock).acquire(timeout=0))
     except Timeout:
         repo = storage.name.removeprefix("models--").replace("--", "/")
-        raise HubError("being-fetched", repo) from None
-
-
-def _bytes(folder: Path) -> int:
-    """The size of a folder's files; links do not count."""
-    paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
-    return sum(path.lstat().st_size for path in paths if not path.is_symlink())
+        raise HubError(Code.BEING_FETCHED, repo) from None
 
 
 def main() -> None:
@@ -76,7 +70,7 @@ def main() -> None:
         send(report(error))
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        send(report(HubError("cache-read-only", reason)))
+        send(report(HubError(Code.CACHE_READ_ONLY, reason)))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def progress(host: Host, run: LaneRun | None, model: str | None) -> tuple[str, f
     """State, fraction and detail: of the run, or of the preparation that it waits for."""
     stage = host.stage
     if run and not (run.status == "waiting" and stage.name in PREPARING):
-        return run.status, None, FINISH_REASONS.get(run.view().finish_reason or "", "")
+        return run.status, None, FINISH_REASONS.get(run.finish_reason or "", "")
     if stage.name == "ready" and model is not None and not host.is_ready(model):
         return "idle", stage.fraction, stage.detail
     detail = f"for {stage.detail}" if stage.name == "wait" else stage.detail
@@ -67,8 +67,9 @@ def progress(host: Host, run: LaneRun | None, model: str | None) -> tuple[str, f
 
 def weights(host: Host) -> str:
     """The recipe of a lane's weights, and the capacity of an engine with static shapes."""
-    recipe, capacity = host.weights.get("recipe"), host.loaded.get("capacity")
-    parts = [str(recipe)] if recipe and host.lane.needs_model else []
+    recipe = host.weights["recipe"] if host.weights else ""
+    capacity = host.loaded.get("capacity")
+    parts = [recipe] if recipe and host.lane.needs_model else []
     return " · ".join([*parts, f"capacity: {capacity:,} tokens"] if capacity else parts)
 
 

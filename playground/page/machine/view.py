@@ -51,16 +51,15 @@ def facts() -> list[str]:
     return [str(fact) for fact in (machine["os"], machine["cpu"], cores, machine["power"]) if fact]
 
 
-def device(row: Mapping[str, Any]) -> Json:
+def device(row: doctor.DeviceRow) -> Json:
     """A device that an engine has, or lacks; then `name` is the reason."""
-    there = row["name"] is not None
-    driver = f"driver {row['driver']}" if row["driver"] else ""
+    driver = f"driver {row.driver}" if row.driver else ""
     return {
-        "engine": row["engine"],
-        "device": row["device"],
-        "there": there,
-        "name": row["name"] if there else row["note"],
-        "about": ", ".join(filter(None, (row["architecture"], driver))),
+        "engine": row.engine,
+        "device": row.device,
+        "there": row.name is not None,
+        "name": row.note if row.name is None else row.name,
+        "about": ", ".join(filter(None, (row.architecture, driver))),
     }
 
 
