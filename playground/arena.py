@@ -31,7 +31,7 @@ from playground.runs.request import Request
 SETTLE_S = 0.5  # between lanes in turn, until the threads of the last engine are idle
 STATES_HZ = 8
 LOADING = "Waiting until all lanes are loaded."
-IDLING = "Measuring the idle power of the machine."
+IDLING = "Measuring idle power …"
 MAX_LOADS = 4  # of a lane for one run, if other runs load another model in between
 MIN_ANSWER_TOKENS = 64  # for which an engine with static shapes has capacity
 

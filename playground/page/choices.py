@@ -105,10 +105,6 @@ class Choices:
                 )
         return model
 
-    def may_name_models(self, request: gr.Request) -> bool:
-        """Whether the visitor may type any model's name."""
-        return is_owner(request)
-
     def models(self, request: gr.Request, *chosen: str) -> list[tuple[str, str]]:
         """The models to choose from, and those already chosen; to guests only stored models."""
         owner = is_owner(request)

@@ -11,12 +11,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 from playground import devices, models
 from playground.errors import BadInput, PlaygroundError
 from playground.lanes.lane import Lane
 from playground.models import Stage
+from playground.page.components import Json
 from playground.page.labels import STATES, lane_label
 from playground.paths import ROOT, home
 from playground.workers.subprocesses import kill_tree, start
@@ -31,27 +31,6 @@ ENDINGS = {
 }
 
 log = logging.getLogger(__name__)
-
-
-class JobItem(TypedDict):
-    """One line of a job: what it is for, how it goes, what went wrong."""
-
-    text: str
-    state: str
-    label: str
-    note: str
-
-
-class JobValue(TypedDict):
-    """What job.js shows. label: in place of the state; cancel: whether there is a button for it."""
-
-    state: str
-    title: str
-    label: str
-    detail: str
-    fraction: float | None
-    items: list[JobItem]
-    cancel: bool
 
 
 class Job:
@@ -93,8 +72,11 @@ class Job:
         """Do it; returns DONE, FAILED or CANCELLED."""
         raise NotImplementedError
 
-    def view(self, owner: bool) -> JobValue:
-        """What the page shows of it. owner: may cancel it, and see details with local paths."""
+    def view(self, owner: bool) -> Json:
+        """What job.js shows; the label takes the place of the state.
+
+        owner: may cancel it, and see details with local paths.
+        """
         working = self.state == WORKING
         return {
             "state": self.state,
@@ -158,7 +140,7 @@ class PreparationJob(Job):
     def _report(self, stage: Stage) -> None:
         self._stage = stage
 
-    def view(self, owner: bool) -> JobValue:
+    def view(self, owner: bool) -> Json:
         """With the current stage, and a line for each step."""
         stage, value = self._stage, super().view(owner)
         if stage:

@@ -6,22 +6,18 @@ import asyncio
 
 import gradio as gr
 from gradio.blocks import Block
+from gradio.events import api
 
 from playground.arena import Arena
 from playground.lanes.lane import Lane
-from playground.page.benchmark import tab as benchmark_tab
 from playground.page.benchmark.handlers import BenchmarkHandlers
 from playground.page.benchmark.job import BenchmarkJob
 from playground.page.choices import Choices
-from playground.page.compare import tab as compare_tab
-from playground.page.compare.handlers import CompareHandlers
-from playground.page.compare.strip import StripValue, strip
-from playground.page.components import QUIET, Inputs, Updates, html
-from playground.page.history import tab as history_tab
+from playground.page.compare.handlers import DEVICES, CompareHandlers
+from playground.page.compare.strip import strip
+from playground.page.components import QUIET, Inputs, Json, Updates, html
 from playground.page.history.handlers import HistoryHandlers
-from playground.page.machine import tab as machine_tab
 from playground.page.machine.handlers import MachineHandlers
-from playground.page.models import tab as models_tab
 from playground.page.models.handlers import ModelsHandlers
 from playground.page.sessions import Sessions
 
@@ -38,68 +34,26 @@ class Page:
             self.strip = html("strip", self.strip_value())
             self.file = html("file", elem_id="file")
             with gr.Tabs(elem_id="tabs") as self.tabs:
-                self.compare = self._compare()
-                self.benchmark = self._benchmark()
-                self.history = self._history()
-                self.models = self._models()
-                self.machine = self._machine()
+                job, sessions = self.benchmark_job, self.sessions
+                self.compare = CompareHandlers(arena, self.choices, job, sessions)
+                self.benchmark = BenchmarkHandlers(self.choices, job, sessions, self.file)
+                self.history = HistoryHandlers(self.compare, self.tabs, self.file)
+                self.models = ModelsHandlers(arena.hosts, self.choices)
+                self.machine = MachineHandlers(arena, self.choices, self.file)
             self._connect()
 
-    # The tabs
-
-    def _compare(self) -> CompareHandlers:
-        with gr.Tab("Compare", id="compare", elem_id="compare-tab", render_children=True):
-            tab = compare_tab.build(len(self.choices.chosen))
-            handlers = CompareHandlers(
-                tab, self.arena, self.choices, self.benchmark_job, self.sessions
-            )
-            compare_tab.connect(tab, handlers)
-        return handlers
-
-    def _benchmark(self) -> BenchmarkHandlers:
-        with gr.Tab("Benchmark", elem_id="bench-tab", render_children=True) as container:
-            tab = benchmark_tab.build()
-            handlers = BenchmarkHandlers(
-                tab, self.choices, self.benchmark_job, self.sessions, self.file
-            )
-            benchmark_tab.connect(tab, handlers, container)
-        return handlers
-
-    def _history(self) -> HistoryHandlers:
-        with gr.Tab("History", elem_id="history-tab", render_children=True) as container:
-            tab = history_tab.build()
-            handlers = HistoryHandlers(tab, self.compare, self.tabs, self.file)
-            history_tab.connect(tab, handlers, container)
-        return handlers
-
-    def _models(self) -> ModelsHandlers:
-        with gr.Tab("Models", elem_id="models-tab", render_children=True) as container:
-            tab = models_tab.build()
-            handlers = ModelsHandlers(tab, self.arena.hosts, self.choices)
-            models_tab.connect(tab, handlers, container)
-        return handlers
-
-    def _machine(self) -> MachineHandlers:
-        with gr.Tab("Machine", elem_id="machine-tab", render_children=True) as container:
-            tab = machine_tab.build()
-            handlers = MachineHandlers(tab, self.arena, self.choices, self.file)
-            machine_tab.connect(tab, handlers, container)
-        return handlers
-
-    # The events of the whole page
-
     def _connect(self) -> None:
-        compare, benchmark, models = self.compare.tab, self.benchmark.tab, self.models.tab
-        machine = self.machine.tab
-        offered: list[Block] = [compare.names, compare.model, benchmark.names, benchmark.model]
-        offered += [models.names, models.model]
-        boards: list[Block] = [models.table, machine.board]
-        results: list[Block] = [benchmark.job, benchmark.result]
-        arrived = [*compare.choices, *offered[2:], *results, machine.set_up, *boards]
-        self.blocks.load(self.arrive, None, arrived, **QUIET)
-        moving: list[Block] = [self.strip, *compare.cards, *results, self.history.tab.listing]
-        moving += [models.job, machine.memory, machine.set_up, machine.job]
+        compare, benchmark = self.compare.tab, self.benchmark.tab
+        models, machine = self.models.tab, self.machine.tab
+        others: list[Block] = [benchmark.names, benchmark.model, models.names, models.model]
+        boards: list[Block] = [benchmark.job, benchmark.result, models.table]
+        boards += [machine.board, machine.set_up]
+        self.blocks.load(self.arrive, None, [*compare.choices, *others, *boards], **QUIET)
+        offered = [compare.names, compare.model, *others]
+        moving: list[Block] = [self.strip, *compare.cards, self.history.tab.listing, models.job]
+        moving += [machine.memory, machine.job]
         gr.Timer(1).tick(self.tick, set(offered), [*moving, *offered, *boards], **QUIET)
+        api(self.compare.compare, api_name="compare", **DEVICES)
 
     @property
     def changes(self) -> int:
@@ -136,7 +90,7 @@ class Page:
             **self.refresh(values, request),
         }
 
-    def strip_value(self) -> StripValue:
+    def strip_value(self) -> Json:
         """All gauges."""
         sampler = self.arena.sampler
         return strip(sampler.samples, self.benchmark_job.busy, sampler.power_source.text)

@@ -119,21 +119,15 @@ def check_free(host: str, port: int) -> None:
             if os.name != "nt":  # on Windows the option would let two programs share a port
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-    except socket.gaierror as error:
-        raise foreign_address(host) from error
     except OverflowError as error:
         raise BadInput(f"There is no port {port}.", "Use one from 1 to 65535.") from error
     except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise foreign_address(host) from error
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise BadInput(
+                f"“{host}” is not an address of this machine.",
+                "Use --host 127.0.0.1 or 0.0.0.0.",
+            ) from error
         raise BadInput(
             f"Port {port} of {host} cannot be used: {error.strerror}.",
             f"Stop the program that uses it, or start with --port {port + 1}.",
         ) from error
-
-
-def foreign_address(host: str) -> BadInput:
-    """The error for a host name or address that this machine does not have."""
-    return BadInput(
-        f"“{host}” is not an address of this machine.", "Use --host 127.0.0.1 or 0.0.0.0."
-    )

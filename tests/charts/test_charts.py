@@ -194,7 +194,7 @@ def test_a_lane_looks_the_same_in_all_charts_and_not_only_by_colour() -> None:
         assert len({getattr(style, sign) for style in styles[:6]}) == 6
     assert len({(style.color, style.marker) for style in styles}) == 7
     css = Path("playground/page/static/base.css").read_text(encoding="utf-8")
-    assert all(f"--accent: {color}" in css for color in LIGHT.lanes)
+    assert all(f"--accent: {color}" in css for color in LIGHT.lanes + DARK.lanes)
     rows = [row("fake:CPU:a"), row("fake:CPU:b")]
     for name in DISTINCT:
         for theme, dark in ((LIGHT, False), (DARK, True)):

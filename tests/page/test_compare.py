@@ -25,7 +25,7 @@ from playground.lanes import host as lane_host
 from playground.lanes.lane import Lane, LaneStatus, parse
 from playground.models import DEFAULT_MODEL, Stage
 from playground.page.compare.card import card
-from playground.page.compare.handlers import MAX_COLUMNS
+from playground.page.compare.tab import MAX_COLUMNS
 from playground.page.components import Updates
 from playground.page.sessions import Session
 from playground.runs.request import Request

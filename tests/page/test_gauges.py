@@ -13,7 +13,8 @@ from playground.gauges import power_source
 from playground.gauges.power_source import PowerSource
 from playground.gauges.probes import Probes
 from playground.gauges.readings import Gauge, Meter, Sample
-from playground.page.compare.strip import GaugeValue, strip
+from playground.page.compare.strip import strip
+from playground.page.components import Json
 from playground.runs.lane_run import LaneView
 from tests.support.served_page import TWO, Served, press_run, state
 from tests.support.stub_meters import StubGauge, StubMeter
@@ -27,7 +28,7 @@ def sample(second: int, **fields: object) -> Sample:
     return Sample((second - 1) * S, second * S, **fields)  # type: ignore[arg-type]
 
 
-def shown(*samples: Sample) -> dict[str, GaugeValue]:
+def shown(*samples: Sample) -> dict[str, Json]:
     """The gauges by their label."""
     return {each["label"]: each for each in strip(samples, False, "")["gauges"]}
 
@@ -125,7 +126,7 @@ def test_on_battery_the_page_says_so_beside_the_gauges(visit: Visit) -> None:
 def test_a_finished_lane_in_turn_shows_its_proof_and_its_energy(visit: Visit) -> None:
     page = visit()
     press_run(page, tokens=60, mode="In turn")
-    expect(page.locator("#status")).to_contain_text("Measuring what the machine draws")
+    expect(page.locator("#status")).to_contain_text("Measuring idle power")
     state(page, 0, "ok")
     fields = page.locator(".lane-0 .proof")
     expect(fields).to_have_text(

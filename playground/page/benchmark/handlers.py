@@ -3,55 +3,60 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from playground import models
 from playground.bench.plan import Plan
 from playground.bench.results import as_text
-from playground.errors import BadInput, PlaygroundError
+from playground.errors import BadInput
 from playground.history import to_csv
 from playground.history.entry import Entry
 from playground.lanes.lane import parse, parse_all
 from playground.page.access import is_owner, require_owner
 from playground.page.benchmark.job import BenchmarkJob
-from playground.page.benchmark.view import BenchmarkValue, benchmark_value, run_count
+from playground.page.benchmark.tab import HINT, BenchmarkTab
+from playground.page.benchmark.view import benchmark_value, run_count
 from playground.page.choices import Choices
-from playground.page.components import Inputs, Updates, download, event_data
+from playground.page.components import QUIET, Inputs, Json, Updates, download, event_data
 from playground.page.history.export import UTF8_BOM
-from playground.page.jobs import JobValue
 from playground.page.labels import lane_choices
-from playground.page.notes import NoteValue, note
+from playground.page.notes import note, notes_errors
 from playground.page.sessions import Sessions
-
-if TYPE_CHECKING:
-    from playground.page.benchmark.tab import BenchmarkTab
-
-HINT = "Every lane reads prompts of exactly these lengths and generates the same number of tokens."
 
 
 class BenchmarkHandlers:
     """The handlers of the tab; its job is the same for all visitors. file: downloads."""
 
     def __init__(
-        self,
-        tab: BenchmarkTab,
-        choices: Choices,
-        job: BenchmarkJob,
-        sessions: Sessions,
-        file: gr.HTML,
+        self, choices: Choices, job: BenchmarkJob, sessions: Sessions, file: gr.HTML
     ) -> None:
-        self.tab, self.choices, self.job = tab, choices, job
-        self.sessions, self.file = sessions, file
+        self.choices, self.job, self.sessions, self.file = choices, job, sessions, file
+        self.tab = BenchmarkTab()
+        self._connect()
+
+    def _connect(self) -> None:
+        tab = self.tab
+        choice = [tab.names, tab.model]
+        tab.container.select(self.follow, choice, choice, **QUIET)
+        tab.model.input(self.choose_model, [tab.model, tab.names], [*choice, tab.status], **QUIET)
+        changes = [
+            tab.names.input,
+            tab.lengths.change,  # a one-line text box of Gradio 6.31 sends no `input`
+            tab.new_tokens.input,
+            tab.runs.input,
+            tab.warmup.input,
+            tab.mode.input,
+        ]
+        gr.on(changes, self.check, tab.settings, tab.status, trigger_mode="always_last", **QUIET)
+        started = [tab.status, tab.job, tab.result]
+        gr.on([tab.start.click, tab.lengths.submit], self.start, tab.settings, started, **QUIET)
+        tab.job.cancel(self.cancel_benchmark, None, tab.job, **QUIET)
+        tab.result.save(self.save, None, self.file, **QUIET)
 
     # What the components show
 
-    def job_value(self, request: gr.Request) -> JobValue:
-        """The progress of the benchmark."""
-        return self.job.view(is_owner(request))
-
-    def result(self, request: gr.Request) -> BenchmarkValue:
+    def result(self, request: gr.Request) -> Json:
         """The table; this visitor's session notes the version."""
         job = self.job
         # The version first: a result that changes meanwhile is sent again.
@@ -69,14 +74,14 @@ class BenchmarkHandlers:
         """A new page: the model and the lanes of the Compare tab, and the latest result."""
         return {
             **self.choose_same(request),
-            self.tab.job: self.job_value(request),
+            self.tab.job: self.job.view(is_owner(request)),
             self.tab.result: self.result(request),
         }
 
     def tick(self, request: gr.Request) -> Updates:
         """Once a second: the progress, and the table if this visitor has not seen it yet."""
         seen = self.sessions[request.session_hash].benchmark_seen
-        updates: Updates = {self.tab.job: self.job_value(request)}
+        updates: Updates = {self.tab.job: self.job.view(is_owner(request))}
         if seen != self.job.version:
             updates[self.tab.result] = self.result(request)
         return updates
@@ -95,50 +100,44 @@ class BenchmarkHandlers:
             self.tab.model: gr.update(
                 choices=self.choices.models(request),
                 value=model,
-                allow_custom_value=self.choices.may_name_models(request),
+                allow_custom_value=is_owner(request),
             ),
         }
 
+    @notes_errors
     def choose_model(self, model: str, names: list[str], request: gr.Request) -> Updates:
         """A model was chosen or typed: show its canonical name and its lanes."""
-        try:
-            require_owner(request)
-            model = models.check(model)
-        except PlaygroundError as error:
-            return {self.tab.status: note(error)}
+        require_owner(request)
+        model = models.check(model)
         return {
             self.tab.names: gr.update(choices=self.lanes(model, names, request)),
             self.tab.model: gr.update(choices=self.choices.models(request, model), value=model),
             self.tab.status: note(HINT),
         }
 
-    def check(self, values: Inputs, request: gr.Request) -> NoteValue:
+    @notes_errors
+    def check(self, values: Inputs, request: gr.Request) -> Updates:
         """The number of runs that these settings make, or what is wrong with them."""
-        try:
-            require_owner(request)
-            return note(run_count(self.plan(values)))
-        except PlaygroundError as error:
-            return note(error)
+        require_owner(request)
+        return {self.tab.status: note(run_count(self.plan(values)))}
 
+    @notes_errors
     def start(self, values: Inputs, request: gr.Request) -> Updates:
         """Start a benchmark with these settings."""
-        try:
-            require_owner(request)
-            plan = self.plan(values)
-            self.job.start(plan)
-        except PlaygroundError as error:
-            return {self.tab.status: note(error)}
+        require_owner(request)
+        plan = self.plan(values)
+        self.job.start(plan)
         return {
             self.tab.status: note(run_count(plan)),
-            self.tab.job: self.job_value(request),
+            self.tab.job: self.job.view(is_owner(request)),
             self.tab.result: self.result(request),
         }
 
-    def cancel_benchmark(self, request: gr.Request) -> JobValue:
+    def cancel_benchmark(self, request: gr.Request) -> Json:
         """Cancel the benchmark in progress."""
         if is_owner(request):
             self.job.cancel()
-        return self.job_value(request)
+        return self.job.view(is_owner(request))
 
     def save(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Hand a file of the result to the browser.

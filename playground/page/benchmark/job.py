@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
 from playground import models
@@ -14,21 +13,12 @@ from playground.formatting import time_left
 from playground.lanes.lane import Lane
 from playground.page.benchmark.charts import ChartImages, draw
 from playground.page.choices import Choices
-from playground.page.jobs import (
-    CANCELLED,
-    DONE,
-    FAILED,
-    WAITING,
-    WORKING,
-    Job,
-    JobItem,
-    JobValue,
-)
+from playground.page.components import Json
+from playground.page.jobs import CANCELLED, DONE, FAILED, WAITING, WORKING, Job
 from playground.page.labels import STATES, lane_label, model_label
 from playground.runs.benchmark_record import BenchmarkResult
 from playground.runs.request import Request
 
-log = logging.getLogger(__name__)
 POLL_S = 0.05
 ITEM_STATES = {"ready": DONE, "failed": FAILED, "idle": WAITING}  # by a lane's state
 
@@ -108,7 +98,7 @@ class BenchmarkJob(Job):
         if result is not None and step is not None:
             self._arena.keep_benchmark(result)
             with self._arena.hosts.devices, models.paused():  # drawing must not disturb a run
-                self.charts = charts_of(result)
+                self.charts = draw(result)
         measured = result is not None and any(row.runs for row in result.results)
         if cancelled:
             self.detail = (
@@ -121,7 +111,7 @@ class BenchmarkJob(Job):
         self.detail = f"{plan.total} runs in {duration(time.monotonic() - self._began)}."
         return DONE
 
-    def view(self, owner: bool) -> JobValue:
+    def view(self, owner: bool) -> Json:
         """With the run being measured, the time left, and a line for each lane."""
         value, step, plan = super().view(owner), self._step, self._plan
         if not self.working or plan is None:
@@ -161,7 +151,7 @@ class BenchmarkJob(Job):
         tokens = f"{step.turn.prompt_tokens:,} prompt tokens"
         return [f"Run {step.done + 1} of {step.total}", time_left(left), tokens]
 
-    def _item(self, lane: Lane, step: Step) -> JobItem:
+    def _item(self, lane: Lane, step: Step) -> Json:
         """The line of a lane: how far it has loaded, then whether it is being measured."""
         stage = self._arena.hosts[lane].stage
         state, label = ITEM_STATES.get(stage.name, WORKING), STATES[stage.name]
@@ -170,15 +160,6 @@ class BenchmarkJob(Job):
         if step.turn and lane in step.turn.lanes and state == DONE:
             state, label = WORKING, "measuring"
         return {"text": lane_label(lane), "state": state, "label": label, "note": ""}
-
-
-def charts_of(result: BenchmarkResult) -> list[ChartImages]:
-    """The charts; an error in them must not cost the table."""
-    try:
-        return draw(result)
-    except Exception:
-        log.exception("The charts could not be drawn")
-        return []
 
 
 def duration(seconds: float) -> str:

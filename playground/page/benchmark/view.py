@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TypedDict
 
 from playground.bench.plan import Plan
 from playground.bench.table import cells
@@ -15,6 +14,7 @@ from playground.history import to_markdown
 from playground.history.entry import Entry
 from playground.lanes.lane import parse
 from playground.page.benchmark.charts import ChartImages
+from playground.page.components import Json
 from playground.page.jobs import WORKING
 from playground.page.labels import STATES, model_label
 from playground.runs.benchmark_record import (
@@ -30,56 +30,10 @@ from playground.runs.record import IN_TURN, TOGETHER
 MODES = {IN_TURN: "In turn, each alone", TOGETHER: "Together, a race"}
 
 
-class ChartValue(TypedDict):
-    """A chart; light and dark are data URIs of SVG files."""
-
-    name: str
-    title: str
-    about: str
-    light: str
-    dark: str
-
-
-class PromptLengthValue(TypedDict):
-    """A row of the table: one prompt length. others: the cells after the rate."""
-
-    prompt: str
-    rate: str
-    spread: str
-    others: list[str]
-    state: str
-    begun: bool
-    waiting: str
-    note: str
-
-
-class MeasuredLaneValue(TypedDict):
-    """A lane, above the rows of its prompt lengths."""
-
-    engine: str
-    device: str
-    precision: str
-    hardware: str
-    about: str
-    rows: list[PromptLengthValue]
-
-
-class BenchmarkValue(TypedDict):
-    """What benchmark.js shows. rate: the heading of the column of tokens per second."""
-
-    owner: bool
-    rate: str
-    groups: list[MeasuredLaneValue]
-    settings: str
-    machine: list[str]
-    charts: list[ChartValue]
-    markdown: str
-
-
 def benchmark_value(
     result: BenchmarkResult | None, charts: Sequence[ChartImages], state: str, *, owner: bool
-) -> BenchmarkValue:
-    """The table; the machine, the charts and the exports as soon as it is complete.
+) -> Json:
+    """What benchmark.js shows; the machine and the exports as soon as the table is complete.
 
     owner: may save the result, and see errors that name local folders.
     """
@@ -99,9 +53,7 @@ def benchmark_value(
     }
 
 
-def groups(
-    rows: Iterable[BenchmarkRecord], *, owner: bool, ended: bool
-) -> Iterator[MeasuredLaneValue]:
+def groups(rows: Iterable[BenchmarkRecord], *, owner: bool, ended: bool) -> Iterator[Json]:
     """The lanes, each with its prompt lengths."""
     for name, group in groupby(rows, key=lambda row: row.lane):
         lane, lane_rows = parse(name), list(group)
@@ -128,7 +80,7 @@ def about(rows: Sequence[BenchmarkRecord]) -> str:
     return " · ".join(parts)
 
 
-def prompt_length(row: BenchmarkRecord, *, owner: bool, ended: bool) -> PromptLengthValue:
+def prompt_length(row: BenchmarkRecord, *, owner: bool, ended: bool) -> Json:
     """One prompt length of a lane: medians, and what went wrong."""
     _, prompt, ttft, rate, spread, tpot, energy, bandwidth_utilization, _ = cells(row)
     return {
@@ -207,7 +159,7 @@ def thermal(machine: BenchmarkMachine) -> list[str]:
     return parts or ["temperature and throttling cannot be read here"]
 
 
-def chart(images: ChartImages) -> ChartValue:
+def chart(images: ChartImages) -> Json:
     """A chart for both themes."""
     return {
         "name": images.name,

@@ -5,48 +5,22 @@ The values reach the browser as JSON and are inserted as text, never as HTML.
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 from playground.formatting import NA, memory_size, number, percent, with_unit
 from playground.gauges import aggregate
 from playground.gauges.readings import Sample
 from playground.lanes.host import Host
 from playground.lanes.lane import Lane, gauge_key
+from playground.page.components import Json
 from playground.page.labels import FINISH_REASONS, STATES
 from playground.runs.lane_run import LaneRun
 
 PREPARING = ("wait", "fetch", "convert", "load")
 
 
-class CardValue(TypedDict):
-    """What card.js shows; every key with a text is the `data-text` of an element in card.html."""
-
-    engine: str
-    device: str
-    precision: str
-    hardware: str
-    version: str
-    weights: str
-    notes: str
-    state: str
-    label: str
-    fraction: float | None
-    detail: str
-    unit: str
-    tps: str
-    ttft: str
-    tokens: str
-    memory: str
-    load_of: str
-    load: str
-    proof: str
-    message: str
-    fix: str
-
-
-def card(host: Host, run: LaneRun | None, sample: Sample, model: str | None = None) -> CardValue:
+def card(host: Host, run: LaneRun | None, sample: Sample, model: str | None = None) -> Json:
     """The card of a lane, with the figures of its run if it has one.
 
+    Every key with a text is the `data-text` of an element in card.html.
     sample: the latest of the gauges. model: what the visitor has chosen; a lane that holds another
     model is not ready for it.
     """

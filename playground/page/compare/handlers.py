@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -15,19 +15,17 @@ from playground.lanes.lane import Lane, parse, parse_all
 from playground.page.access import is_owner
 from playground.page.benchmark.job import BenchmarkJob
 from playground.page.choices import Choices
-from playground.page.compare.card import CardValue, card, summary
-from playground.page.components import Inputs, Updates
-from playground.page.notes import NoteValue, note
+from playground.page.compare.card import card, summary
+from playground.page.compare.tab import HINT, MAX_COLUMNS, CompareTab
+from playground.page.components import QUIET, Inputs, Json, Updates
+from playground.page.notes import note, notes_errors
 from playground.page.sessions import Session, Sessions
 from playground.runs.lane_run import LaneRun
 from playground.runs.record import TOGETHER
 from playground.runs.request import Request
 
-if TYPE_CHECKING:
-    from playground.page.compare.tab import CompareTab
-
-MAX_COLUMNS = 6
-HINT = "Press Run, or Ctrl+Enter in the prompt."
+# One queue for the page and the API: the devices are shared.
+DEVICES: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "devices"}
 STARTING = "Starting …"
 UNDER_WAY = "Your prompt is already running. Stop it first."
 QUEUED = "Waiting for its turn."
@@ -40,19 +38,33 @@ class CompareHandlers:
     """The handlers of the tab. choices: what a new visitor sees."""
 
     def __init__(
-        self,
-        tab: CompareTab,
-        arena: Arena,
-        choices: Choices,
-        benchmark: BenchmarkJob,
-        sessions: Sessions,
+        self, arena: Arena, choices: Choices, benchmark: BenchmarkJob, sessions: Sessions
     ) -> None:
-        self.tab, self.arena, self.choices = tab, arena, choices
+        self.arena, self.choices = arena, choices
         self.benchmark, self.sessions = benchmark, sessions
+        self.tab = CompareTab(len(choices.chosen))
+        self._connect()
+
+    def _connect(self) -> None:
+        tab = self.tab
+        for chosen in (tab.names, tab.model):
+            chosen.input(self.choose, [tab.names, tab.model], tab.choices, **QUIET)
+        gr.on([tab.run.click, tab.prompt.submit], self.queue, None, tab.status, **QUIET).success(
+            self.run,
+            tab.request,
+            tab.results,
+            show_progress="minimal",
+            show_progress_on=tab.status,
+            api_visibility="private",
+            **DEVICES,
+        )
+        tab.stop.click(self.stop, None, None, **QUIET)
+        for position, column in enumerate(tab.cards):
+            column.click(self.stop_column(position), tab.names, None, **QUIET)
 
     # What the components show
 
-    def card(self, session: Session, lane: Lane, model: str) -> CardValue:
+    def card(self, session: Session, lane: Lane, model: str) -> Json:
         """The card of one lane."""
         run = session.run.lanes.get(lane) if session.run else None
         return card(self.arena.hosts[lane], run, self.arena.sampler.latest, model)
@@ -96,21 +108,16 @@ class CompareHandlers:
             self.tab.model: gr.update(
                 choices=self.choices.models(request),
                 value=model,
-                allow_custom_value=self.choices.may_name_models(request),
+                allow_custom_value=is_owner(request),
             ),
             **self.new_columns(names, model),
         }
 
+    @notes_errors
     def choose(self, names: list[str], model: str, request: gr.Request) -> Updates:
-        """Load the chosen lanes with the model, unload the others, show their columns, emptied.
-
-        After an error everything stays as it was; the status line shows the error.
-        """
-        try:
-            chosen = parse_all(names)[:MAX_COLUMNS] if names else []
-            model = self.choices.permit(model, chosen, request)
-        except PlaygroundError as error:
-            return self.status(error)
+        """Load the chosen lanes with the model, unload the others, show their columns, emptied."""
+        chosen = parse_all(names)[:MAX_COLUMNS] if names else []
+        model = self.choices.permit(model, chosen, request)
         session = self.sessions[request.session_hash]
         session.stop()  # its columns are no longer there
         session.run = None
@@ -126,7 +133,7 @@ class CompareHandlers:
         session = self.sessions[request.session_hash]
         return {} if session.running else self.cards(session, names, model)
 
-    def queue(self, request: gr.Request) -> NoteValue:
+    def queue(self, request: gr.Request) -> Json:
         """Run was pressed; the run itself may have to wait for its turn."""
         session = self.sessions[request.session_hash]
         if session.running or session.waiting:

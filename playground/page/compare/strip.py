@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypedDict
 
 from playground.formatting import NA
 from playground.gauges.linux.drm import SOURCE
 from playground.gauges.readings import MEASURING, Gauge, Meter, Sample
 from playground.gauges.sampler import PERIOD_S
 from playground.gauges.summary import NO_GPU, NO_METER, NO_NPU, total_watts
+from playground.page.components import Json
 
 MIN_TOP_W = 10.0  # of the power curve: a few watts should not fill the height
 
 Read = Callable[[Sample], float | None]
 
 
-class GaugeValue(TypedDict):
-    """A gauge; points: seconds ago, and per cent of the height."""
-
-    label: str
-    value: str
-    unit: str
-    detail: str
-    points: list[list[int]]
-
-
-class StripValue(TypedDict):
-    """What strip.js shows. hint: what lowers the figures, such as a battery."""
-
-    gauges: list[GaugeValue]
-    busy: bool
-    hint: str
-
-
-def strip(samples: Sequence[Sample], busy: bool, hint: str) -> StripValue:
-    """All gauges with their last two minutes.
+def strip(samples: Sequence[Sample], busy: bool, hint: str) -> Json:
+    """All gauges with their last two minutes. hint: what lowers the figures, such as a battery.
 
     Extra samples between two seconds, which runs take, are too short to be shown.
     """
@@ -51,9 +33,7 @@ def strip(samples: Sequence[Sample], busy: bool, hint: str) -> StripValue:
     return {"gauges": gauges, "busy": busy, "hint": hint}
 
 
-def gauge(
-    label: str, samples: Sequence[Sample], read: Read, detail: str, reason: str = ""
-) -> GaugeValue:
+def gauge(label: str, samples: Sequence[Sample], read: Read, detail: str, reason: str = "") -> Json:
     """A gauge in per cent; without a value, `reason` takes the place of `detail`."""
     value = read(samples[-1]) if samples else None
     known = value is not None
@@ -71,7 +51,7 @@ def devices(
     samples: Sequence[Sample],
     gauges_of: Callable[[Sample], Sequence[Gauge]],
     none: str,
-) -> Iterable[GaugeValue]:
+) -> Iterable[Json]:
     """A gauge for each device of a kind, numbered if there are several; or one that says: none."""
     latest = gauges_of(samples[-1]) if samples else ()
     if not latest:
@@ -87,7 +67,7 @@ def devices(
         yield gauge(name, samples, read, about, f"{one.name}: {one.reason}")
 
 
-def power(samples: Sequence[Sample]) -> GaugeValue:
+def power(samples: Sequence[Sample]) -> Json:
     """The sum of the meters that can be read, in watts, and their names."""
     latest = samples[-1].meters if samples else ()
     value = total_watts(latest)

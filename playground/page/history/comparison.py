@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TypedDict
 
 from playground.formatting import NA
 from playground.history import Entry, compare
 from playground.history.columns import FIGURES
 from playground.history.compare import ComparisonRow, Sharing
+from playground.page.components import Json
 from playground.page.history.entry import plain
-from playground.page.history.export import ChartName, comparison_charts
-from playground.page.history.listing import MODES, HeadingValue, heading, lane
+from playground.page.history.export import comparison_charts
+from playground.page.history.listing import MODES, heading, lane
 
 MAX_SETTING_LENGTH = 300  # characters
 
 
-class ComparedLaneValue(TypedDict):
-    """A lane; each row: figure, A, B, B / A."""
-
-    lane: str
-    rows: list[list[str]]
-
-
-class ComparisonValue(TypedDict):
-    """What comparison.js shows.
-
-    differing: setting, A, B. sharing: lane, rate in turn, rate together, ratio.
-    """
-
-    a: HeadingValue
-    b: HeadingValue
-    charts: list[ChartName]
-    differing: list[list[str]]
-    sharing: list[list[str]]
-    lanes: list[ComparedLaneValue]
-
-
-def comparison(a: Entry, b: Entry) -> ComparisonValue:
-    """Settings that differ, what sharing the machine costs, and all figures."""
+def comparison(a: Entry, b: Entry) -> Json:
+    """What comparison.js shows: differing settings, the cost of sharing, and all figures."""
     result = compare(a, b)
     return {
         "a": heading(a),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 from playground.formatting import NA, memory_size, number
 from playground.history import RUN, Entry, to_markdown
-from playground.page.history.export import ChartName, charts
-from playground.page.history.gauges import CurveValue, curves
-from playground.page.history.listing import HeadingValue, heading, lane, state
+from playground.page.components import Json
+from playground.page.history.export import charts
+from playground.page.history.gauges import curves
+from playground.page.history.listing import heading, lane, state
 from playground.page.labels import FINISH_REASONS
 from playground.runs.agreement import FIRST, Agreement, agreement, difference, reference_of
 from playground.runs.benchmark_record import BenchmarkRecord, BenchmarkResult, Result
@@ -18,74 +17,8 @@ SHOWN_ELSEWHERE = ("model", "mode", "lanes", "prompt", "system")
 MEDIANS = ("ttft_ms", "tpot_ms", "decode_tps", "j_per_token")
 
 
-class LaneValue(TypedDict):
-    """A lane of a run: what it is, its figures, its answer or its error."""
-
-    lane: str
-    engine: str
-    device: str
-    precision: str
-    hardware: str
-    recipe: str
-    state: str
-    label: str
-    detail: str
-    tps: str
-    figures: list[list[str]]
-    proof: str
-    answer: str
-    message: str
-    fix: str
-
-
-class BenchmarkRowValue(TypedDict):
-    """A lane of a benchmark at one prompt length. figures: of MEDIANS, each with its p5–p95."""
-
-    lane: str
-    prompt_tokens: str
-    new_tokens: str
-    figures: list[list[str]]
-    load: str
-    memory: str
-    state: str
-    label: str
-    error: str
-
-
-class AgreeingLaneValue(TypedDict):
-    """How far a lane's answer agrees with the reference."""
-
-    lane: str
-    label: str
-    text: str
-
-
-class AgreementValue(TypedDict):
-    """differing: the lane whose difference is shown, "" for none; pieces: (operation, text)."""
-
-    reference: str
-    rows: list[AgreeingLaneValue]
-    differing: str
-    pieces: list[list[str]]
-
-
-class EntryValue(HeadingValue):
-    """What entry.js shows."""
-
-    prompt: str
-    system: str
-    settings: list[list[str]]
-    gauges: list[CurveValue]
-    lanes: list[LaneValue]
-    bench: list[BenchmarkRowValue]
-    agreement: AgreementValue | None
-    repeatable: bool
-    charts: list[ChartName]
-    markdown: str
-
-
-def entry_value(entry: Entry, differing: str = "") -> EntryValue:
-    """The whole entry. differing: the lane whose difference from the reference is shown."""
+def entry_value(entry: Entry, differing: str = "") -> Json:
+    """What entry.js shows. differing: the lane whose difference from the reference is shown."""
     return {
         **heading(entry),
         "prompt": entry.prompt,
@@ -120,7 +53,7 @@ def plain(value: object) -> str:
     return NA if value is None else str(value)
 
 
-def lane_value(record: Record) -> LaneValue:
+def lane_value(record: Record) -> Json:
     """A lane of a run."""
     error, status = record.error or Failure(), record.status
     parts = record.lane.split(":")
@@ -175,12 +108,12 @@ def proof(record: Record) -> str:
     return text or ("" if percent is None else f"device {percent:.0f} % busy")
 
 
-def benchmark_rows(result: Result) -> list[BenchmarkRowValue]:
+def benchmark_rows(result: Result) -> list[Json]:
     """The rows of a benchmark; none for a run."""
     return [bench_row(row) for row in result.results] if isinstance(result, BenchmarkResult) else []
 
 
-def bench_row(record: BenchmarkRecord) -> BenchmarkRowValue:
+def bench_row(record: BenchmarkRecord) -> Json:
     """A lane of a benchmark at one prompt length."""
     return {
         "lane": lane(record.lane),
@@ -208,8 +141,11 @@ def spread(record: BenchmarkRecord, figure: str) -> str:
     return "" if None in ends else "–".join(f"{end:{form(figure)}}" for end in ends)
 
 
-def agreement_value(entry: Entry, differing: str) -> AgreementValue | None:
-    """Where answers deviate from the reference; None if nothing can be compared."""
+def agreement_value(entry: Entry, differing: str) -> Json | None:
+    """Where answers deviate from the reference; None if nothing can be compared.
+
+    differing: the lane whose difference is shown, in pieces of (operation, text); "" for none.
+    """
     agreements = agreement(entry.records, entry.temperature)
     reference = reference_of(entry.records, entry.temperature)
     if not agreements or reference is None:
@@ -221,7 +157,7 @@ def agreement_value(entry: Entry, differing: str) -> AgreementValue | None:
         pieces = [list(piece) for piece in difference(*texts)]
     else:
         differing = ""
-    rows: list[AgreeingLaneValue] = [
+    rows = [
         {"lane": each.lane, "label": lane(each.lane), "text": agreement_text(each)}
         for each in agreements
     ]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypedDict
 
 from playground import charts as drawing
 from playground.history import Entry, to_csv, to_json, to_markdown
-from playground.page.components import FileValue, download
+from playground.page.components import Json, download
 
 UTF8_BOM = "\ufeff"  # spreadsheets recognise UTF-8 by it
 # File extension, and the function that writes the text.
@@ -18,14 +17,7 @@ FORMATS: dict[str, tuple[str, Callable[[Sequence[Entry]], str]]] = {
 }
 
 
-class ChartName(TypedDict):
-    """A chart that can be saved."""
-
-    name: str
-    title: str
-
-
-def export(entry: Entry, kind: str, other: Entry | None = None) -> FileValue:
+def export(entry: Entry, kind: str, other: Entry | None = None) -> Json:
     """kind: one of FORMATS, or a chart's name. other: the entry that the chart compares it with.
 
     Raises BadInput if there is no such chart.
@@ -38,17 +30,17 @@ def export(entry: Entry, kind: str, other: Entry | None = None) -> FileValue:
     return download(f"{stem}-{kind}.png", picture)
 
 
-def charts(entry: Entry) -> list[ChartName]:
+def charts(entry: Entry) -> list[Json]:
     """The charts for which the entry has figures."""
     return [chart_name(chart) for chart in drawing.available(entry.result)]
 
 
-def comparison_charts(a: Entry, b: Entry) -> list[ChartName]:
+def comparison_charts(a: Entry, b: Entry) -> list[Json]:
     """The charts that need both entries."""
     available = drawing.available(a.result, other=b.result)
     return [chart_name(chart) for chart in available if chart.name == drawing.SHARING]
 
 
-def chart_name(chart: drawing.Chart) -> ChartName:
+def chart_name(chart: drawing.Chart) -> Json:
     """Its name and title."""
     return {"name": chart.name, "title": chart.title}

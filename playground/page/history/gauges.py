@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict
+
+from playground.page.components import Json
 
 MAX_POINTS = 120
 
-Json = dict[str, Any]
 Read = Callable[[Json], object]
 
 
-class CurveValue(TypedDict):
-    """A gauge: its average, and points in per cent of the width and height."""
-
-    label: str
-    value: str
-    unit: str
-    points: list[list[float]]
-
-
-def curves(samples: Sequence[object]) -> list[CurveValue]:
+def curves(samples: Sequence[object]) -> list[Json]:
     """One for each gauge with values; malformed samples of an imported run are left out."""
     valid = [sample for sample in samples if isinstance(sample, dict) and seconds(sample) > 0]
     if not valid:
@@ -40,10 +31,10 @@ def curves(samples: Sequence[object]) -> list[CurveValue]:
 
 def curve(
     label: str, unit: str, samples: Sequence[Json], read: Read, top: float = 0.0
-) -> CurveValue | None:
-    """Its average weighted by time, and its points; None without a value.
+) -> Json | None:
+    """Its average weighted by time, and its points in per cent of the width and height.
 
-    top: the value at the top of the chart; 0 for the highest one.
+    None without a value. top: the value at the top of the chart; 0 for the highest one.
     """
     values = [
         (sample, value) for sample in samples if (value := as_number(read(sample))) is not None

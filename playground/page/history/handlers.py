@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import gradio as gr
 
 from playground.errors import BadInput, PlaygroundError
 from playground.history import RUN, Entry, History
 from playground.lanes.lane import Lane, parse, status
 from playground.page.access import is_owner, require_owner
-from playground.page.compare.handlers import MAX_COLUMNS, UNDER_WAY, CompareHandlers
-from playground.page.components import Updates, event_data
-from playground.page.history.comparison import ComparisonValue, comparison
-from playground.page.history.entry import EntryValue, entry_value
+from playground.page.compare.handlers import UNDER_WAY, CompareHandlers
+from playground.page.compare.tab import MAX_COLUMNS
+from playground.page.components import QUIET, Json, Updates, event_data
+from playground.page.history.comparison import comparison
+from playground.page.history.entry import entry_value
 from playground.page.history.export import export
-from playground.page.history.listing import ListingValue, listing, unavailable
+from playground.page.history.listing import listing, unavailable
+from playground.page.history.tab import HistoryTab
 from playground.page.labels import lane_label
-from playground.page.notes import NO_NOTE, note
+from playground.page.notes import NO_NOTE, note, notes_errors
 from playground.page.sessions import PAGE_SIZE, HistoryView
 from playground.runs.record import TOGETHER
-
-if TYPE_CHECKING:
-    from playground.page.history.tab import HistoryTab
 
 GUEST = (
     "The history holds the prompts of the person at this machine, so nobody else can see it. "
@@ -36,11 +33,29 @@ FILLED = "Filled in as it was then. Press Run to ask again."
 class HistoryHandlers:
     """The handlers of the tab. compare: the tab in which a run is repeated; file: downloads."""
 
-    def __init__(
-        self, tab: HistoryTab, compare: CompareHandlers, tabs: gr.Tabs, file: gr.HTML
-    ) -> None:
-        self.tab, self.compare, self.tabs, self.file = tab, compare, tabs, file
+    def __init__(self, compare: CompareHandlers, tabs: gr.Tabs, file: gr.HTML) -> None:
+        self.compare, self.tabs, self.file = compare, tabs, file
         self.history_writer = compare.arena.history_writer
+        self.tab = HistoryTab()
+        self._connect()
+
+    def _connect(self) -> None:
+        tab, compare = self.tab, self.compare.tab
+        tab.container.select(self.listing, None, tab.listing, **QUIET)
+        # Not `input`, which is not sent for pasted text.
+        tab.find.change(self.find, tab.find, tab.listing, trigger_mode="always_last", **QUIET)
+        tab.listing.more(self.more, None, tab.listing, **QUIET)
+        tab.listing.open(self.open, None, tab.views, **QUIET)
+        tab.listing.erase(self.delete_all, None, tab.views, **QUIET)
+        tab.opened.choose(self.choose_other, None, tab.views, **QUIET)
+        tab.opened.erase(self.delete, None, tab.views, **QUIET)
+        tab.opened.differ(self.differ, None, tab.views, **QUIET)
+        for view in (tab.listing, tab.opened, tab.compared):
+            view.back(self.close, None, tab.views, **QUIET)
+        for view in (tab.opened, tab.compared):
+            view.export(self.export, None, [self.file, tab.status], **QUIET)
+        filled = [*compare.choices, *compare.request, self.tabs, tab.status]
+        tab.opened.repeat(self.repeat, None, list(dict.fromkeys(filled)), **QUIET)
 
     def history_view(self, request: gr.Request) -> HistoryView:
         """What this visitor sees of the history."""
@@ -66,7 +81,7 @@ class HistoryHandlers:
 
     # What the components show
 
-    def listing(self, request: gr.Request) -> ListingValue:
+    def listing(self, request: gr.Request) -> Json:
         """The list up to this visitor's limit, or why there is none."""
         if not is_owner(request):
             return unavailable(GUEST)
@@ -92,8 +107,8 @@ class HistoryHandlers:
         self,
         request: gr.Request,
         *,
-        opened: EntryValue | None = None,
-        compared: ComparisonValue | None = None,
+        opened: Json | None = None,
+        compared: Json | None = None,
         message: str = "",
     ) -> Updates:
         """The list, or the opened entry, or the comparison; and the line above them."""
@@ -104,10 +119,6 @@ class HistoryHandlers:
             self.tab.status: note(message),
         }
 
-    def failure(self, error: PlaygroundError) -> Updates:
-        """Everything stays, and the line above shows the error."""
-        return {self.tab.status: note(error)}
-
     # What the events do
 
     def tick(self, request: gr.Request) -> Updates:
@@ -115,27 +126,25 @@ class HistoryHandlers:
         unchanged = self.history_view(request).seen in (None, self.state())
         return {} if unchanged else {self.tab.listing: self.listing(request)}
 
-    def find(self, text: str, request: gr.Request) -> ListingValue:
+    def find(self, text: str, request: gr.Request) -> Json:
         """The entries that contain a text."""
         view = self.history_view(request)
         view.query, view.limit = str(text), PAGE_SIZE
         return self.listing(request)
 
-    def more(self, request: gr.Request) -> ListingValue:
+    def more(self, request: gr.Request) -> Json:
         """Show more of the list."""
         self.history_view(request).limit += PAGE_SIZE
         return self.listing(request)
 
+    @notes_errors
     def open(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Open an entry, or compare it with the one chosen before."""
         view = self.history_view(request)
-        try:
-            entry = self.entry_of(event, request)
-            if view.comparing is None:
-                return self.views(request, opened=entry_value(entry))
-            other = self.entry(view.comparing.id, request)
-        except PlaygroundError as error:
-            return self.failure(error)
+        entry = self.entry_of(event, request)
+        if view.comparing is None:
+            return self.views(request, opened=entry_value(entry))
+        other = self.entry(view.comparing.id, request)
         view.comparing = None
         return self.views(request, compared=comparison(other, entry))
 
@@ -144,69 +153,51 @@ class HistoryHandlers:
         self.history_view(request).comparing = None
         return self.views(request)
 
+    @notes_errors
     def choose_other(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Compare with …: show the list, to choose the second entry."""
-        try:
-            self.history_view(request).comparing = self.entry_of(event, request)
-        except PlaygroundError as error:
-            return self.failure(error)
+        self.history_view(request).comparing = self.entry_of(event, request)
         return self.views(request)
 
+    @notes_errors
     def differ(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Show where a lane's answer differs from the reference."""
-        try:
-            entry = self.entry_of(event, request)
-        except PlaygroundError as error:
-            return self.failure(error)
+        entry = self.entry_of(event, request)
         opened = entry_value(entry, differing=str(event_data(event).get("lane", "")))
         return {self.tab.opened: opened, self.tab.status: NO_NOTE}
 
+    @notes_errors
     def delete(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Delete an entry, after the visitor has confirmed it."""
-        try:
-            entry = self.entry_of(event, request)
-            self.store(request).delete(entry.id or 0)
-        except PlaygroundError as error:
-            return self.failure(error)
+        entry = self.entry_of(event, request)
+        self.store(request).delete(entry.id or 0)
         return self.views(request, message="Deleted.")
 
+    @notes_errors
     def delete_all(self, request: gr.Request) -> Updates:
         """Delete all entries, after the visitor has confirmed it."""
-        try:
-            count = self.store(request).delete_all()
-        except PlaygroundError as error:
-            return self.failure(error)
+        count = self.store(request).delete_all()
         return {**self.close(request), self.tab.status: note(f"Deleted all {count:,}.")}
 
+    @notes_errors
     def export(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Hand a file to the browser; what: json, csv, markdown, or a chart's name."""
         data = event_data(event)
-        try:
-            entry = self.entry_of(event, request)
-            other = self.entry(data["other"], request) if "other" in data else None
-            file = export(entry, str(data.get("what")), other)
-        except PlaygroundError as error:
-            return self.failure(error)
+        entry = self.entry_of(event, request)
+        other = self.entry(data["other"], request) if "other" in data else None
+        file = export(entry, str(data.get("what")), other)
         return {self.file: file, self.tab.status: NO_NOTE}
 
+    @notes_errors
     def repeat(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Fill the Compare tab with the settings of a run, and select that tab."""
-        try:
-            entry = self.entry_of(event, request)
-            if entry.kind != RUN or not entry.prompt:
-                raise BadInput("Its prompt is not known.", "Only runs of Compare can be repeated.")
-            session = self.compare.sessions[request.session_hash]
-            if session.running or session.waiting:
-                raise BadInput(UNDER_WAY)
-            chosen, missing = usable(entry)
-        except PlaygroundError as error:
-            return self.failure(error)
-        return self.filled(entry, chosen, missing, request)
-
-    def filled(
-        self, entry: Entry, chosen: list[Lane], missing: list[str], request: gr.Request
-    ) -> Updates:
-        """The Compare tab with the settings of a run. missing: why lanes are left out."""
+        entry = self.entry_of(event, request)
+        if entry.kind != RUN or not entry.prompt:
+            raise BadInput("Its prompt is not known.", "Only runs of Compare can be repeated.")
+        session = self.compare.sessions[request.session_hash]
+        if session.running or session.waiting:
+            raise BadInput(UNDER_WAY)
+        chosen, missing = usable(entry)
         compare, settings = self.compare.tab, entry.settings
         names = [lane.name for lane in chosen]
         model = settings.model or self.compare.choices.model

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 from playground.errors import BadInput
 from playground.formatting import number
 from playground.history import BENCH, RUN, Entry, Summary
 from playground.lanes.lane import parse
+from playground.page.components import Json
 from playground.page.labels import STATES, lane_label, model_label
 from playground.page.sessions import HistoryView
 from playground.runs.record import IN_TURN, TOGETHER
@@ -18,50 +18,7 @@ MODES = {TOGETHER: "Together", IN_TURN: "In turn"}
 EMPTY = "Nothing yet. Every run and every benchmark is added as soon as it has ended."
 
 
-class HeadingValue(TypedDict):
-    """What identifies an entry. made_at: ISO 8601."""
-
-    id: int | None
-    made_at: str | None
-    kind: str
-    mode: str
-    model: str
-
-
-class ListedLaneValue(TypedDict):
-    """A lane of a listed entry. at: of which prompt length the rate is, for a benchmark."""
-
-    lane: str
-    tps: str
-    at: str
-    state: str
-    label: str
-
-
-class ListedEntryValue(HeadingValue):
-    """A row of the list."""
-
-    prompt: str
-    lanes: list[ListedLaneValue]
-
-
-class ListingValue(TypedDict):
-    """What history.js shows.
-
-    owner: may search and delete. why: the reason for an empty list, or a warning. more: whether
-    there are more rows. comparing: what the entry to choose will be compared with.
-    """
-
-    owner: bool
-    why: str
-    error: bool
-    rows: list[ListedEntryValue]
-    more: bool
-    total: int
-    comparing: HeadingValue | None
-
-
-def unavailable(why: str, *, error: bool = False) -> ListingValue:
+def unavailable(why: str, *, error: bool = False) -> Json:
     """No list, and the reason."""
     return {
         "owner": False,
@@ -74,10 +31,8 @@ def unavailable(why: str, *, error: bool = False) -> ListingValue:
     }
 
 
-def listing(
-    matches: Sequence[Summary], total: int, view: HistoryView, warning: str
-) -> ListingValue:
-    """The matches, up to the view's limit.
+def listing(matches: Sequence[Summary], total: int, view: HistoryView, warning: str) -> Json:
+    """What history.js shows: the matches, up to the view's limit.
 
     matches: one more than are shown, if there is one. total: the number of all entries.
     """
@@ -101,8 +56,8 @@ def no_match(view: HistoryView) -> str:
     return "There is no other entry to compare it with." if view.comparing else EMPTY
 
 
-def row(summary: Summary) -> ListedEntryValue:
-    """One entry of the list."""
+def row(summary: Summary) -> Json:
+    """One entry of the list; `at`: the prompt length of a benchmark's rate."""
     contended = summary.mode == TOGETHER and len(summary.lanes) > 1
     return {
         "id": summary.id,
@@ -124,7 +79,7 @@ def row(summary: Summary) -> ListedEntryValue:
     }
 
 
-def heading(entry: Entry) -> HeadingValue:
+def heading(entry: Entry) -> Json:
     """What identifies an entry."""
     return {
         "id": entry.id,

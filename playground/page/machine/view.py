@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
-from typing import Any, TypedDict
+from typing import Any
 
 from backends import ENGINES
 from playground import devices, doctor
@@ -13,6 +13,7 @@ from playground.formatting import NA
 from playground.gauges import summary
 from playground.gauges.readings import Sample
 from playground.lanes.lane import parse, table
+from playground.page.components import Json
 from playground.page.labels import model_label
 
 LOOKING = "Looking for this machine's devices …"
@@ -25,68 +26,10 @@ STATUSES = {
 NOT_PREPARED = ("Not prepared yet.", "Prepare it on the Models tab, or simply run it.")
 
 
-class DeviceValue(TypedDict):
-    """A device that an engine has, or lacks; then `name` is the reason."""
+def machine_value(model: str, sample: Sample, *, owner: bool) -> Json:
+    """What machine.js shows; devices and lanes as soon as they are known.
 
-    engine: str
-    device: str
-    there: bool
-    name: str
-    about: str
-
-
-class GaugeSourceValue(TypedDict):
-    """Where a gauge's figure comes from, or why there is none."""
-
-    gauge: str
-    name: str
-    about: str
-    why: str
-
-
-class HardwareValue(TypedDict):
-    """A device that the operating system lists, and why no engine uses it."""
-
-    kind: str
-    name: str
-    about: str
-    why: str
-
-
-class LaneStatusValue(TypedDict):
-    """The precisions of an engine on a device that share a status."""
-
-    device: str
-    precisions: list[str]
-    status: str
-    label: str
-    why: str
-
-
-class EngineValue(TypedDict):
-    """The lanes of an engine."""
-
-    engine: str
-    lanes: list[LaneStatusValue]
-
-
-class MachineValue(TypedDict):
-    """What machine.js shows. looking: a message until the devices are known."""
-
-    owner: bool
-    facts: list[str]
-    looking: str
-    devices: list[DeviceValue]
-    gauges: list[GaugeSourceValue]
-    hardware: list[HardwareValue]
-    model: str
-    engines: list[EngineValue]
-
-
-def machine_value(model: str, samples: Sequence[Sample], *, owner: bool) -> MachineValue:
-    """Everything but the memory; devices and lanes as soon as they are known.
-
-    samples: the latest of the gauges.
+    sample: the latest of the gauges.
     """
     discovery = devices.discovered()
     return {
@@ -94,7 +37,7 @@ def machine_value(model: str, samples: Sequence[Sample], *, owner: bool) -> Mach
         "facts": facts(),
         "looking": LOOKING if discovery is None else "",
         "devices": [device(row) for row in doctor.device_rows(discovery)] if discovery else [],
-        "gauges": [gauge(row) for row in summary.rows(summary.summary(samples))],
+        "gauges": [gauge(row) for row in summary.rows(summary.summary([sample]))],
         "hardware": [hardware(each, discovery) for each in devices.hardware()] if discovery else [],
         "model": model_label(model, paths=False),
         "engines": list(engines(table(model))) if discovery else [],
@@ -108,8 +51,8 @@ def facts() -> list[str]:
     return [str(fact) for fact in (machine["os"], machine["cpu"], cores, machine["power"]) if fact]
 
 
-def device(row: doctor.DeviceRow) -> DeviceValue:
-    """One device of an engine."""
+def device(row: doctor.DeviceRow) -> Json:
+    """A device that an engine has, or lacks; then `name` is the reason."""
     driver = f"driver {row.driver}" if row.driver else ""
     return {
         "engine": row.engine,
@@ -120,13 +63,13 @@ def device(row: doctor.DeviceRow) -> DeviceValue:
     }
 
 
-def gauge(row: Mapping[str, Any]) -> GaugeSourceValue:
-    """One gauge."""
+def gauge(row: Mapping[str, Any]) -> Json:
+    """Where a gauge's figure comes from, or why there is none."""
     return {"gauge": row["gauge"], "name": row["name"], "about": row["source"], "why": row["note"]}
 
 
-def hardware(one: Hardware, discovery: Discovery) -> HardwareValue:
-    """One device of the operating system."""
+def hardware(one: Hardware, discovery: Discovery) -> Json:
+    """A device that the operating system lists, and why no engine uses it."""
     driver = f"driver {one.driver}" if one.driver else ""
     return {
         "kind": one.kind,
@@ -152,7 +95,7 @@ def kind_for(one: Hardware) -> str:
     return "CUDA" if one.kind == "GPU" and one.vendor in ("NVIDIA", "AMD") else one.kind
 
 
-def engines(rows: Iterable[Mapping[str, Any]]) -> Iterator[EngineValue]:
+def engines(rows: Iterable[Mapping[str, Any]]) -> Iterator[Json]:
     """The lanes by engine; precisions on a device that share status and reason share a line."""
     for backend, engine_rows in groupby(rows, key=lambda row: str(row["backend"])):
         precisions: dict[tuple[str, str, str, str], list[str]] = {}
@@ -162,7 +105,7 @@ def engines(rows: Iterable[Mapping[str, Any]]) -> Iterator[EngineValue]:
                 reason, fix = NOT_PREPARED
             key = (row["device"], row["status"], reason, fix)
             precisions.setdefault(key, []).append(parse(row["lane"]).precision)
-        lanes: list[LaneStatusValue] = [
+        lanes = [
             {
                 "device": device,
                 "precisions": names,

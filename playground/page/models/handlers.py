@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import gradio as gr
 
 from playground import models
@@ -13,35 +11,41 @@ from playground.lanes.host import Hosts
 from playground.lanes.lane import Lane, parse, parse_all
 from playground.page.access import is_owner, require_owner
 from playground.page.choices import Choices, lanes_with
-from playground.page.components import Updates, event_data
-from playground.page.jobs import WORKING, JobValue, PreparationJob
+from playground.page.components import QUIET, Json, Updates, event_data
+from playground.page.jobs import WORKING, PreparationJob
 from playground.page.labels import lane_choices, lane_label, model_label
-from playground.page.models.view import ModelsValue, models_value
-from playground.page.notes import NO_NOTE, NoteValue, note
-
-if TYPE_CHECKING:
-    from playground.page.models.tab import ModelsTab
+from playground.page.models.tab import HINT, ModelsTab
+from playground.page.models.view import models_value
+from playground.page.notes import NO_NOTE, note, notes_errors
 
 CHECKING = note("Checking the size …")
-HINT = note("Check size shows what would be downloaded and converted; it starts nothing.")
 
 
 class ModelsHandlers:
     """The handlers of the tab; its job is the same for all visitors."""
 
-    def __init__(self, tab: ModelsTab, hosts: Hosts, choices: Choices) -> None:
-        self.tab, self.hosts, self.choices = tab, hosts, choices
+    def __init__(self, hosts: Hosts, choices: Choices) -> None:
+        self.hosts, self.choices = hosts, choices
         self.job = PreparationJob()
+        self.tab = ModelsTab()
+        self._connect()
+
+    def _connect(self) -> None:
+        tab, choice = self.tab, [self.tab.model, self.tab.names]
+        tab.container.select(self.table, None, tab.table, **QUIET)
+        tab.model.input(self.choose_model, choice, [*choice, tab.status], **QUIET)
+        tab.size.click(lambda: CHECKING, None, tab.status, **QUIET).then(
+            self.size, choice, tab.status, **QUIET
+        )
+        tab.prepare.click(self.prepare, choice, [tab.status, tab.job], **QUIET)
+        tab.job.cancel(self.cancel_preparation, None, tab.job, **QUIET)
+        tab.table.remove(self.remove, None, [tab.removed, tab.table], **QUIET)
 
     # What the components show
 
-    def table(self, request: gr.Request) -> ModelsValue:
+    def table(self, request: gr.Request) -> Json:
         """The stored models."""
         return models_value(models.inventory(), owner=is_owner(request))
-
-    def job_value(self, request: gr.Request) -> JobValue:
-        """The progress of the preparation."""
-        return self.job.view(is_owner(request))
 
     def lanes(self, model: str, names: list[str]) -> list[tuple[str, str]]:
         """The lanes that a model could be prepared for, and those that are chosen."""
@@ -62,46 +66,40 @@ class ModelsHandlers:
 
     def tick(self, request: gr.Request) -> Updates:
         """Once a second: the progress."""
-        return {self.tab.job: self.job_value(request)}
+        return {self.tab.job: self.job.view(is_owner(request))}
 
+    @notes_errors
     def choose_model(self, model: str, names: list[str], request: gr.Request) -> Updates:
         """A model was chosen or typed: show its canonical name and its lanes."""
-        try:
-            require_owner(request)
-            model = models.check(model)
-        except PlaygroundError as error:
-            return {self.tab.status: note(error)}
+        require_owner(request)
+        model = models.check(model)
         return {
             self.tab.model: gr.update(choices=self.choices.models(request, model), value=model),
             self.tab.names: gr.update(choices=self.lanes(model, names)),
             self.tab.status: HINT,
         }
 
-    def size(self, model: str, names: list[str], request: gr.Request) -> NoteValue:
+    @notes_errors
+    def size(self, model: str, names: list[str], request: gr.Request) -> Updates:
         """What a preparation would need, as a sentence and its steps."""
-        try:
-            require_owner(request)
-            model, lanes = self.target(model, names)
-            needs = models.needs(model, [(lane.format, lane.precision) for lane in lanes])
-            needs.check()
-        except PlaygroundError as error:
-            return note(error)
-        return note(needs.sentence(), needs.steps)
+        require_owner(request)
+        model, lanes = self.target(model, names)
+        needs = models.needs(model, [(lane.format, lane.precision) for lane in lanes])
+        needs.check()
+        return {self.tab.status: note(needs.sentence(), needs.steps)}
 
+    @notes_errors
     def prepare(self, model: str, names: list[str], request: gr.Request) -> Updates:
         """Start preparing a model for some lanes."""
-        try:
-            require_owner(request)
-            self.job.start(*self.target(model, names))
-        except PlaygroundError as error:
-            return {self.tab.status: note(error)}
-        return {self.tab.status: NO_NOTE, self.tab.job: self.job_value(request)}
+        require_owner(request)
+        self.job.start(*self.target(model, names))
+        return {self.tab.status: NO_NOTE, self.tab.job: self.job.view(is_owner(request))}
 
-    def cancel_preparation(self, request: gr.Request) -> JobValue:
+    def cancel_preparation(self, request: gr.Request) -> Json:
         """Cancel the preparation in progress."""
         if is_owner(request):
             self.job.cancel()
-        return self.job_value(request)
+        return self.job.view(is_owner(request))
 
     def remove(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Remove a model, after the visitor has confirmed it."""

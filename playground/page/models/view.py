@@ -4,48 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from typing import TypedDict
 
 from playground.errors import PlaygroundError
 from playground.formatting import file_size
 from playground.models.catalogue import Source, resolve
 from playground.models.convert import TITLES
 from playground.models.inventory import Part, StoredModel
+from playground.page.components import Json
 from playground.page.labels import model_label
 from playground.paths import home
 
 
-class ModelPartValue(TypedDict):
-    """One format of a model. elsewhere: where it is, if not in the folder of the playground."""
+def models_value(inventory: Sequence[StoredModel], *, owner: bool) -> Json:
+    """What models.js shows: the stored models and the other presets.
 
-    what: str
-    recipe: str
-    size: str
-    elsewhere: str
-
-
-class StoredModelValue(TypedDict):
-    """A stored model. model: its name, "" for guests. hub: whether the Hub's cache holds a part."""
-
-    model: str
-    title: str
-    origin: str
-    hub: bool
-    size: str
-    parts: list[ModelPartValue]
-
-
-class ModelsValue(TypedDict):
-    """What models.js shows. others: the presets that are not stored."""
-
-    owner: bool
-    summary: str
-    rows: list[StoredModelValue]
-    others: list[str]
-
-
-def models_value(inventory: Sequence[StoredModel], *, owner: bool) -> ModelsValue:
-    """The stored models and the other presets. owner: may remove models, and see paths."""
+    owner: may remove models, and see paths.
+    """
     stored = [model for model in inventory if model.parts or model.bytes]
     used = file_size(sum(model.bytes for model in stored))
     free = file_size(shutil.disk_usage(home()).free)
@@ -57,7 +31,7 @@ def models_value(inventory: Sequence[StoredModel], *, owner: bool) -> ModelsValu
     }
 
 
-def row(stored: StoredModel, *, owner: bool) -> StoredModelValue:
+def row(stored: StoredModel, *, owner: bool) -> Json:
     """One stored model."""
     source = source_of(stored.model)
     hub = source is not None and source.remote is not None
@@ -71,7 +45,7 @@ def row(stored: StoredModel, *, owner: bool) -> StoredModelValue:
     }
 
 
-def part_value(part: Part, *, hub: bool) -> ModelPartValue:
+def part_value(part: Part, *, hub: bool) -> Json:
     """One format of a model. hub: whether the model comes from the Hugging Face Hub."""
     elsewhere = "in the Hugging Face cache" if hub else "in its own folder"
     return {

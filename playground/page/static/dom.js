@@ -6,6 +6,26 @@ const el = (tag, className, ...inside) => {
   return node;
 };
 const text = (node, value) => { if (node.textContent !== value) node.textContent = value; };
+const button = (className, press, ...inside) => Object.assign(el('button', className, ...inside), { type: 'button', onclick: press });
+const section = (title, ...inside) => el('section', '', el('h3', '', title), ...inside);
+// A curve, 24 units high, to be filled with points.
+const curve = (width, ...shapes) => {
+  const make = name => document.createElementNS('http://www.w3.org/2000/svg', name);
+  const svg = make('svg');
+  for (const [name, value] of [['viewBox', `0 0 ${width} 24`], ['preserveAspectRatio', 'none'], ['aria-hidden', 'true']]) svg.setAttribute(name, value);
+  svg.append(...shapes.map(make));
+  return svg;
+};
+// Draws a progress bar; fraction: null if it is not known. Returns the percentage to be shown.
+const progress = (bar, working, fraction) => {
+  const known = fraction !== null, percent = Math.round(100 * fraction);
+  bar.classList.toggle('on', working);
+  bar.classList.toggle('unknown', working && !known);
+  bar.firstElementChild.style.width = known ? percent + '%' : '';
+  if (known) bar.setAttribute('aria-valuenow', percent);
+  else bar.removeAttribute('aria-valuenow');
+  return working && known ? ` ${percent} %` : '';
+};
 // A sentence with its web addresses as links.
 const linked = sentence => sentence.split(/(https?:\/\/[^\s<>"']*[\w/])/).map(part => {
   if (!/^https?:\/\//.test(part)) return part;

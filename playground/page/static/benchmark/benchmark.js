@@ -32,9 +32,7 @@ const group = g => {
 };
 const picture = (src, theme, title) => Object.assign(el('img', theme), { src, alt: title });
 const chart = (c, owner) => {
-  const save = el('button', 'small save', 'Save as PNG');
-  save.type = 'button';
-  save.onclick = () => trigger('save', { kind: 'png', name: c.name });
+  const save = button('small save', () => trigger('save', { kind: 'png', name: c.name }), 'Save as PNG');
   save.setAttribute('aria-label', `Save as PNG: ${c.title}`);
   const about = el('figcaption', '', el('span', '', c.about), owner ? save : null);
   return el('figure', '', picture(c.light, 'in-light', c.title), picture(c.dark, 'in-dark', c.title), about);
@@ -69,8 +67,8 @@ const draw = () => {
   box.querySelector('.charts').replaceChildren(...v.charts.map(c => chart(c, v.owner)));
 };
 element.addEventListener('click', e => {
-  const button = e.target.closest('[data-kind]');
-  if (button) trigger('save', { kind: button.dataset.kind });
+  const save = e.target.closest('[data-kind]');
+  if (save) trigger('save', { kind: save.dataset.kind });
   if (e.target.closest('.copy')) copy();
 });
 watch('value', draw);

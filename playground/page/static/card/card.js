@@ -8,13 +8,8 @@ const draw = () => {
   card.querySelector('.hardware').title = [v.hardware, v.version].filter(Boolean).join('\n');
   card.querySelectorAll('.about p, .proof').forEach(n => { n.title = n.textContent; });
   const working = ['wait', 'fetch', 'convert', 'load'].includes(v.state);
-  const bar = card.querySelector('.progress');
-  bar.classList.toggle('on', working);
-  bar.classList.toggle('unknown', working && v.fraction === null);
-  bar.firstElementChild.style.width = v.fraction === null ? '' : Math.round(100 * v.fraction) + '%';
-  if (v.fraction === null) bar.removeAttribute('aria-valuenow');
-  else bar.setAttribute('aria-valuenow', Math.round(100 * v.fraction));
-  if (working && v.fraction !== null) text(card.querySelector('[data-text=label]'), v.label + ' ' + Math.round(100 * v.fraction) + ' %');
+  const percentage = progress(card.querySelector('.progress'), working, v.fraction);
+  text(card.querySelector('[data-text=label]'), v.label + percentage);
   card.querySelector('.stop-one').hidden = v.state !== 'running';
   card.querySelector('.error').hidden = !v.message;
 };

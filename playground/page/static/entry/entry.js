@@ -1,12 +1,6 @@
-const SVG = 'http://www.w3.org/2000/svg';
 const FILES = [['json', 'JSON'], ['csv', 'CSV'], ['markdown', 'Markdown']];
 let asking = false; // whether it is to be deleted
-const press = (label, className, does) => {
-  const button = el('button', 'small ' + className, label);
-  button.type = 'button';
-  button.onclick = does;
-  return button;
-};
+const press = (label, className, does) => button('small ' + className, does, label);
 const copy = async (e, v) => {
   try {
     await navigator.clipboard.writeText(v.markdown);
@@ -35,14 +29,11 @@ const doing = v => {
 const charts = v => v.charts.length ? el('div', 'actions', el('span', '', 'Charts as PNG'),
   ...v.charts.map(c => press(c.title, 'chart', () => trigger('export', { id: v.id, what: c.name })))) : null;
 const spark = g => {
-  const svg = document.createElementNS(SVG, 'svg'), line = document.createElementNS(SVG, 'polyline');
-  for (const [name, value] of [['viewBox', '0 0 100 24'], ['preserveAspectRatio', 'none'], ['aria-hidden', 'true']]) svg.setAttribute(name, value);
-  line.setAttribute('points', g.points.map(([x, y]) => `${x},${23 - 22 * y / 100}`).join(' '));
-  svg.append(line);
+  const svg = curve(100, 'polyline');
+  svg.firstElementChild.setAttribute('points', g.points.map(([x, y]) => `${x},${23 - 22 * y / 100}`).join(' '));
   return el('div', 'gauge', el('p', 'gauge-label', g.label), el('p', 'gauge-value', el('b', '', g.value), el('span', '', g.unit)), svg);
 };
 const terms = (className, pairs) => el('dl', className, ...pairs.map(([name, value]) => el('div', '', el('dt', '', name), el('dd', '', value))));
-const section = (title, ...inside) => el('section', '', el('h3', '', title), ...inside);
 const words = prompt => { const p = el('p', 'words', prompt); p.tabIndex = 0; return p; };
 const lane = (l, contended) => {
   const head = el('header', '', el('p', 'chips', el('span', 'chip device', l.device), el('span', 'chip', l.precision)), el('p', 'state', el('i'), el('span', '', l.label)));
@@ -58,9 +49,9 @@ const piece = ([op, words]) => op === 'equal' ? words : el(op === 'delete' ? 'de
 const agreeing = (v, a) => {
   const line = r => {
     const open = r.lane === a.differing;
-    const button = press(open ? 'Hide the difference' : 'Show the difference', 'differ', () => trigger('differ', { id: v.id, lane: open ? '' : r.lane }));
-    button.setAttribute('aria-expanded', open);
-    return el('li', '', el('b', '', r.label), el('span', '', r.text), button,
+    const toggle = press(open ? 'Hide the difference' : 'Show the difference', 'differ', () => trigger('differ', { id: v.id, lane: open ? '' : r.lane }));
+    toggle.setAttribute('aria-expanded', open);
+    return el('li', '', el('b', '', r.label), el('span', '', r.text), toggle,
       open ? el('div', 'difference', el('p', 'legend', el('del', '', 'only in the reference'), el('ins', '', 'only in this answer')), el('p', 'words', ...a.pieces.map(piece))) : null);
   };
   return section('Agreement', el('p', 'quiet', `With ${a.reference}, the highest precision of this run. Agreement is not quality: two good answers may differ early on.`), el('ul', 'agreeing', ...a.rows.map(line)));

@@ -5,10 +5,8 @@ const tps = l => {
 };
 const row = r => {
   const top = el('p', 'top', el('time', '', when(r.made_at)), el('span', '', r.kind), el('span', '', r.mode), el('span', '', r.model));
-  const button = el('button', 'run', top, r.prompt ? el('p', 'prompt', r.prompt) : null, el('ul', 'lanes', ...r.lanes.map(tps)));
-  button.type = 'button';
-  button.onclick = () => trigger('open', { id: r.id });
-  return el('li', '', button);
+  const inside = [top, r.prompt ? el('p', 'prompt', r.prompt) : null, el('ul', 'lanes', ...r.lanes.map(tps))];
+  return el('li', '', button('run', () => trigger('open', { id: r.id }), ...inside));
 };
 const draw = () => {
   const v = props.value;

@@ -2,20 +2,13 @@ const draw = () => {
   const v = props.value;
   const job = element.querySelector('.job');
   if (!v || !job) return;
-  const known = v.fraction !== null, percent = Math.round(100 * v.fraction);
-  const working = v.state === 'working';
+  const percentage = progress(job.querySelector('.progress'), v.state === 'working', v.fraction);
   job.hidden = v.state === 'idle';
   job.dataset.state = v.state;
   text(job.querySelector('h3'), v.title);
-  text(job.querySelector('.state span'), (v.label || v.state) + (working && known ? ` ${percent} %` : ''));
+  text(job.querySelector('.state span'), (v.label || v.state) + percentage);
   text(job.querySelector('.detail'), v.detail);
   job.querySelector('.cancel').hidden = !v.cancel;
-  const bar = job.querySelector('.progress');
-  bar.classList.toggle('on', working);
-  bar.classList.toggle('unknown', working && !known);
-  bar.firstElementChild.style.width = known ? percent + '%' : '';
-  if (known) bar.setAttribute('aria-valuenow', percent);
-  else bar.removeAttribute('aria-valuenow');
   job.querySelector('ul').replaceChildren(...v.items.map(item => {
     const line = el('li', '', el('i'), el('b', '', item.text), el('span', '', item.label));
     line.dataset.state = item.state;

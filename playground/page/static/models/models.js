@@ -3,15 +3,13 @@ const confirmation = row => {
   const box = el('input');
   box.type = 'checkbox';
   const cache = el('label', '', box, ' also from the Hugging Face cache, which other programs share');
-  const yes = el('button', 'small danger yes', 'Remove'), no = el('button', 'small no', 'Keep');
-  yes.onclick = () => { asking = null; trigger('remove', { model: row.model, cache: box.checked }); draw(); };
-  no.onclick = () => { asking = null; draw(); };
+  const yes = button('small danger yes', () => { asking = null; trigger('remove', { model: row.model, cache: box.checked }); draw(); }, 'Remove');
+  const no = button('small no', () => { asking = null; draw(); }, 'Keep');
   return el('div', 'confirm', el('p', '', `Remove all files of ${row.title}, ${row.size}?`), row.hub ? cache : '', el('div', 'buttons', yes, no));
 };
 const part = p => el('tr', '', el('th', '', p.what), el('td', '', p.recipe), el('td', 'size', p.size, p.elsewhere ? el('small', '', ' ' + p.elsewhere) : ''));
 const article = (row, owner) => {
-  const remove = el('button', 'small remove', 'Remove');
-  remove.onclick = () => { asking = row.model; draw(); };
+  const remove = button('small remove', () => { asking = row.model; draw(); }, 'Remove');
   remove.setAttribute('aria-label', 'Remove ' + row.title);
   const head = el('header', '', el('h3', '', row.title), el('p', 'origin', row.origin), el('b', 'size', row.size));
   if (owner && asking !== row.model) head.append(remove);

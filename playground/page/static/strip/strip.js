@@ -1,10 +1,4 @@
-const SVG = 'http://www.w3.org/2000/svg';
-const tile = () => {
-  const chart = document.createElementNS(SVG, 'svg');
-  for (const [name, value] of [['viewBox', '0 0 120 24'], ['preserveAspectRatio', 'none'], ['aria-hidden', 'true']]) chart.setAttribute(name, value);
-  chart.append(document.createElementNS(SVG, 'polygon'), document.createElementNS(SVG, 'polyline'));
-  return el('div', 'gauge', el('p', 'gauge-label'), el('p', 'gauge-value', el('b'), el('span')), chart, el('p', 'gauge-detail'));
-};
+const tile = () => el('div', 'gauge', el('p', 'gauge-label'), el('p', 'gauge-value', el('b'), el('span')), curve(120, 'polygon', 'polyline'), el('p', 'gauge-detail'));
 const show = (node, g) => {
   text(node.querySelector('.gauge-label'), g.label);
   text(node.querySelector('b'), g.value);
