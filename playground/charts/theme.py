@@ -11,7 +11,7 @@ DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3
 
 @dataclass(frozen=True)
 class Theme:
-    """lanes: the accents of playground/page/style.css; in the dark theme lighter ones."""
+    """lanes: the accents of playground/page/static/base.css; in the dark theme lighter ones."""
 
     background: str
     text: str
