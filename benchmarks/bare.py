@@ -80,8 +80,8 @@ def main() -> None:
     loop([1, 2, 3, 4], 16)
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
-        asked = json.loads(line)
-        print(json.dumps({"times": loop(asked["prompt"], asked["n"])}), flush=True)
+        request = json.loads(line)
+        print(json.dumps({"times": loop(request["prompt"], request["n"])}), flush=True)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def decode(arena: Arena, name: str, pairs: int) -> list[Row]:
                 )
                 for _ in range(ROUNDS)
             ]
-        one, ours, other = (median(each) for each in zip(*rounds, strict=True))
+        one, ours, other = (median(figures) for figures in zip(*rounds, strict=True))
         rates.append((ours, (one + other) / 2))
         itself.append((one, other))
     arena.hosts[lane].worker.close()
@@ -72,7 +72,9 @@ def ttft(arena: Arena, runs: int = 21) -> list[Row]:
     rows = []
     for name in ("openvino-genai:CPU:int8", "fake:CPU:500tps"):
         records = [run(arena, parse(name), 4) for _ in range(runs)]
-        gaps = sorted((each.ttft_user_ms or 0.0) - (each.ttft_ms or 0.0) for each in records)
+        gaps = sorted(
+            (figures.ttft_user_ms or 0.0) - (figures.ttft_ms or 0.0) for figures in records
+        )
         note = f"{runs} runs, at most {gaps[-1]:.1f} ms"
         rows.append(Row(f"{name}: ttft_user − ttft", f"{median(gaps):.1f} ms", "≤ 15 ms", note))
     return rows

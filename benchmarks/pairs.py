@@ -45,9 +45,9 @@ class Bare:
         assert self._child.stdin
         self._child.stdin.write(json.dumps({"prompt": prompt, "n": n}) + "\n")
         self._child.stdin.flush()
-        found = decode_tps(self._answer()["times"])
-        assert found is not None
-        return found
+        rate = decode_tps(self._answer()["times"])
+        assert rate is not None
+        return rate
 
     def __enter__(self) -> Bare:
         return self
@@ -64,8 +64,8 @@ class Bare:
         line = self._child.stdout.readline()
         if not line:
             raise SystemExit("The bare engine ended; run benchmarks.bare by hand to see why.")
-        found: dict[str, list[int]] = json.loads(line)
-        return found
+        rate: dict[str, list[int]] = json.loads(line)
+        return rate
 
 
 def ratio(pairs: list[tuple[float, float]]) -> tuple[float, str]:

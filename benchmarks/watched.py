@@ -87,7 +87,7 @@ def watch(page: Page, process: psutil.Process) -> tuple[float, int, float]:
     for column in range(4):
         page.wait_for_selector(f".lane-{column} .card[data-state=ok]", timeout=120_000)
     after = process.cpu_times()
-    counts = [int(each) for each in page.locator("[data-text=tokens]:visible").all_inner_texts()]
+    counts = [int(count) for count in page.locator("[data-text=tokens]:visible").all_inner_texts()]
     if counts[0] < 200:
         raise SystemExit(f"The answer has only {counts[0]} tokens: too few to measure.")
     tps = float(page.locator(".lane-0 [data-text=tps]").inner_text())
@@ -134,15 +134,15 @@ def browser(address: str) -> Iterator[Page]:
     if path is None:
         raise SystemExit("No browser is installed: python run.py test installs one.")
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = found.new_page(viewport={"width": 1280, "height": 1000})
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = started.new_page(viewport={"width": 1280, "height": 1000})
         page.goto(address)
         for column in range(4):
             ready = f".lane-{column} .card[data-state=ready]"
             page.wait_for_selector(ready, timeout=300_000)
         page.locator("#prompt textarea").fill(PROMPT)
         yield page
-        found.close()
+        started.close()
 
 
 @contextlib.contextmanager

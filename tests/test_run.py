@@ -348,10 +348,10 @@ def resolve() -> Iterator[Callable[[str, str, str], set[str]]]:
 
     Uv waits for the package index most of the time, so all resolutions run at once.
     """
-    asked = [("requirements-dev.txt", *target) for target in product(SYSTEMS, PYTHONS)]
-    asked += [("requirements-npu.txt", *target) for target in product(SYSTEMS, NPU_PYTHONS)]
+    resolutions = [("requirements-dev.txt", *target) for target in product(SYSTEMS, PYTHONS)]
+    resolutions += [("requirements-npu.txt", *target) for target in product(SYSTEMS, NPU_PYTHONS)]
     with ThreadPoolExecutor(4) as pool:
-        results = {target: pool.submit(resolution, *target) for target in asked}
+        results = {target: pool.submit(resolution, *target) for target in resolutions}
         yield lambda *target: results[target].result()
 
 

@@ -31,9 +31,9 @@ def arena(models_home: Path, prepared: Callable[[str, str], Path]) -> Iterator[A
         prepared(lane.format, lane.precision)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPC_HOME", str(models_home))
-        found = Arena()
-        yield found
-        found.close()
+        started = Arena()
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -54,21 +54,21 @@ def ask(arena: Arena, mode: str, names: list[str] = FOUR) -> Records:
 
 
 def test_all_four_engines_are_installed_and_their_models_made(arena: Arena) -> None:
-    found = {lane.name: status(lane, DEFAULT_MODEL).status for lane in parse_all(FOUR)}
-    assert found == dict.fromkeys(FOUR, "ready")
+    statuses = {lane.name: status(lane, DEFAULT_MODEL).status for lane in parse_all(FOUR)}
+    assert statuses == dict.fromkeys(FOUR, "ready")
 
 
 def test_all_four_say_paris(together: Records) -> None:
-    assert {name: "Paris" in each["text"] for name, each in together.items()} == dict.fromkeys(
+    assert {name: "Paris" in record["text"] for name, record in together.items()} == dict.fromkeys(
         together, True
     )
-    assert all("<|im_end|>" not in each["text"] for each in together.values())
+    assert all("<|im_end|>" not in record["text"] for record in together.values())
 
 
 def test_all_four_get_the_same_prompt_and_tell_what_ran(
     together: Records,
 ) -> None:
-    assert len({each["prompt_tokens"] for each in together.values()}) == 1
+    assert len({record["prompt_tokens"] for record in together.values()}) == 1
     for record in together.values():
         assert record["status"] == "ok"
         assert record["device_used"] == "CPU" and record["device_name"]
@@ -87,15 +87,15 @@ def test_the_figures_of_real_engines_are_consistent(together: Records) -> None:
 
 
 def test_together_they_overlap_and_in_turn_they_do_not(together: Records, alone: Records) -> None:
-    starts = [each["started_ns"] for each in together.values()]
-    assert max(starts) < min(each["ended_ns"] for each in together.values())
-    spans = sorted((each["started_ns"], each["ended_ns"]) for each in alone.values())
+    starts = [record["started_ns"] for record in together.values()]
+    assert max(starts) < min(record["ended_ns"] for record in together.values())
+    spans = sorted((record["started_ns"], record["ended_ns"]) for record in alone.values())
     assert all(earlier[1] < later[0] for earlier, later in zip(spans, spans[1:], strict=False))
 
 
 def test_greedy_answers_do_not_depend_on_the_mode(together: Records, alone: Records) -> None:
-    assert {name: each["token_ids"] for name, each in alone.items()} == {
-        name: each["token_ids"] for name, each in together.items()
+    assert {name: record["token_ids"] for name, record in alone.items()} == {
+        name: record["token_ids"] for name, record in together.items()
     }
 
 

@@ -110,7 +110,9 @@ def pytorchs_answers(folder: Path) -> dict[str, list[int]]:
     reference, tokenizer = PyTorch(), ChatTokenizer(folder)
     reference.load(folder, "CPU", "fp32", 256)
     options = Options(max_new_tokens=40, stop_ids=tokenizer.stop_ids)
-    return {each: [*reference.generate(tokenizer.ids(each), options)] for each in QUESTIONS}
+    return {
+        question: [*reference.generate(tokenizer.ids(question), options)] for question in QUESTIONS
+    }
 
 
 # --- what it answers -----------------------------------------------------------------------
@@ -119,7 +121,7 @@ def pytorchs_answers(folder: Path) -> dict[str, list[int]]:
 def test_it_gives_pytorchs_tokens(loaded: Lane, phi3: Path) -> None:
     expected = pytorchs_answers(phi3)
     assert min(map(len, expected.values())) >= 8
-    assert {each: loaded.answer(each)[0] for each in QUESTIONS} == expected
+    assert {question: loaded.answer(question)[0] for question in QUESTIONS} == expected
     assert loaded.tokenizer.decode(expected[NINE]) == small_phi3.ANSWERS[NINE]
 
 
@@ -173,12 +175,12 @@ def test_an_id_that_the_model_does_not_know_is_refused(loaded: Lane) -> None:
 
 def test_compiled_layers_are_kept_for_one_length_of_prompt_only() -> None:
     stub = NpuLibrary()
-    made = {f"Linear_{length}_128_x_384_128_float16": "" for length in (1, 10, 11, 12)}
+    compiled = {f"Linear_{length}_128_x_384_128_float16": "" for length in (1, 10, 11, 12)}
     stub._library = SimpleNamespace(
-        backend=SimpleNamespace(runtime=SimpleNamespace(_model_cache=made))
+        backend=SimpleNamespace(runtime=SimpleNamespace(_model_cache=compiled))
     )
     stub._forget_other_lengths(11)
-    assert [name.split("_")[1] for name in made] == ["1", "11"]
+    assert [name.split("_")[1] for name in compiled] == ["1", "11"]
 
 
 # --- models that transformers 4.47 reads otherwise than 5 ----------------------------------
@@ -204,7 +206,9 @@ def test_positions_are_those_that_the_folder_tells(
     folder = phi3_models.source(models_home, **longer)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     loaded.load(folder, "CPU", "fp16")
-    assert {each: loaded.answer(each)[0] for each in QUESTIONS} == pytorchs_answers(folder)
+    assert {question: loaded.answer(question)[0] for question in QUESTIONS} == pytorchs_answers(
+        folder
+    )
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 

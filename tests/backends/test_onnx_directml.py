@@ -53,8 +53,8 @@ def test_a_folder_for_directml_is_built_on_any_system_and_tells(
     assert is_for_directml(folder)
     assert not is_for_directml(phi3_models.prepared(models_home, "onnx", "int4"))
     assert models.obstacle(str(folder), "onnx-dml") is None
-    told = models.obstacle(str(folder), "onnx")
-    assert told and "onnx-genai:DML" in told[1]
+    obstacle = models.obstacle(str(folder), "onnx")
+    assert obstacle and "onnx-genai:DML" in obstacle[1]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_the_lane_goes_from_model_to_answer_on_the_adapter_that_was_chosen(
     models_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIPC_HOME", str(models_home))
-    found = Discovery(dml=recorded_adapters(), dml_package=True)
-    monkeypatch.setattr(devices, "discover", lambda: found)
+    discovery = Discovery(dml=recorded_adapters(), dml_package=True)
+    monkeypatch.setattr(devices, "discover", lambda: discovery)
     stubbed = replace(ENGINES["onnx-genai"], target="tests.support.stub_directml:StubbedOnnxGenAI")
     monkeypatch.setitem(ENGINES, "onnx-genai", stubbed)
     lane = lanes.parse("onnx-genai:DML.1:int4")

@@ -61,9 +61,9 @@ def phi3(models_home: Path) -> Path:
 def arena(models_home: Path) -> Iterator[Arena]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPC_HOME", str(models_home))
-        found = Arena()
-        yield found
-        found.close()
+        started = Arena()
+        yield started
+        started.close()
 
 
 def ask(arena: Arena, model: Path, names: list[str], tokens: int = 1024) -> dict[str, LaneRun]:
@@ -72,7 +72,7 @@ def ask(arena: Arena, model: Path, names: list[str], tokens: int = 1024) -> dict
     request = Request(phi3_models.QUESTION, columns, model=str(model), max_new_tokens=tokens)
     run = arena.start(request)
     list(run.states())
-    return {lane.name: each for lane, each in run.lanes.items()}
+    return {lane.name: answer for lane, answer in run.lanes.items()}
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +106,13 @@ def test_every_lane_gets_the_prompt_as_phi3_s_template_says(
     answers: dict[str, LaneRun], phi3: Path
 ) -> None:
     tokenizer = Tokenizer.from_file(str(phi3 / "tokenizer.json"))
-    wanted = tokenizer.encode(phi3_models.PROMPT).ids
-    assert [tokenizer.id_to_token(wanted[at]) for at in (0, -2, -1)] == [
+    expected = tokenizer.encode(phi3_models.PROMPT).ids
+    assert [tokenizer.id_to_token(expected[at]) for at in (0, -2, -1)] == [
         "<|user|>",
         "<|end|>",
         "<|assistant|>",
     ]
-    assert all(each.prompt == wanted for each in answers.values())
+    assert all(answer.prompt == expected for answer in answers.values())
 
 
 @pytest.mark.parametrize("name", [PYTORCH, *EXACT, *COARSE])
@@ -168,8 +168,10 @@ def test_optimum_runs_with_the_seed_s_settings(models_home: Path) -> None:
     backend = OpenVinoOptimum()
     backend.load(phi3_models.prepared(models_home, "openvino", "int4"), "CPU", "int4", 4096)
     compiled = backend._model.request.get_compiled_model()
-    told = {name: str(compiled.get_property(name)) for name in ("PERFORMANCE_HINT", "NUM_STREAMS")}
-    assert told == {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
+    properties = {
+        name: str(compiled.get_property(name)) for name in ("PERFORMANCE_HINT", "NUM_STREAMS")
+    }
+    assert properties == {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
 
 
 @pytest.mark.parametrize("stop", STOPS)

@@ -58,9 +58,9 @@ def test_prepare_says_what_it_takes_and_then_what_it_made(
 ) -> None:
     (converter / "go").touch()
     model = user_model(tmp_path / "my [model]")
-    asked = PrepareCommand(model, f"fake,pytorch,{LANE}", tmp_path / "said")
-    assert asked.process.wait(200) == 0
-    first, *lines = asked.output.splitlines()
+    command = PrepareCommand(model, f"fake,pytorch,{LANE}", tmp_path / "said")
+    assert command.process.wait(200) == 0
+    first, *lines = command.output.splitlines()
     assert first.startswith("Fetches nothing; needs 51 MB of disk, ")
     assert lines == [
         "  convert to OpenVINO fp16 here",
@@ -76,26 +76,26 @@ def test_prepare_tries_every_lane(tmp_path: Path, empty_home: Path) -> None:
     for name, data in {**SMALL, "openvino_model.xml": XML.encode()}.items():
         (folder / name).write_bytes(data)
     (folder / "openvino_model.bin").write_bytes(bytes(8192))
-    asked = PrepareCommand(folder, f"onnx-genai,{LANE}", tmp_path / "said")
-    assert asked.process.wait(200) == 1
-    assert "onnx-genai:CPU:int4: mine is a folder in OpenVINO format" in asked.output
-    assert f"{LANE}: ready in {folder} (fp16)" in asked.output
-    asked = PrepareCommand(folder, LANE, tmp_path / "said")
-    assert asked.process.wait(200) == 0
-    assert asked.output.startswith("Nothing is missing.")
+    command = PrepareCommand(folder, f"onnx-genai,{LANE}", tmp_path / "said")
+    assert command.process.wait(200) == 1
+    assert "onnx-genai:CPU:int4: mine is a folder in OpenVINO format" in command.output
+    assert f"{LANE}: ready in {folder} (fp16)" in command.output
+    command = PrepareCommand(folder, LANE, tmp_path / "said")
+    assert command.process.wait(200) == 0
+    assert command.output.startswith("Nothing is missing.")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
 def test_ctrl_c_leaves_nothing_half_made_and_no_process(
     tmp_path: Path, empty_home: Path, converter: Path
 ) -> None:
-    asked = PrepareCommand(user_model(tmp_path / "mine"), f"{LANE},pytorch", tmp_path / "said")
+    command = PrepareCommand(user_model(tmp_path / "mine"), f"{LANE},pytorch", tmp_path / "said")
     wait_until((converter / "calls").exists)
-    children = psutil.Process(asked.process.pid).children(recursive=True)
-    asked.process.send_signal(signal.SIGINT)
-    assert asked.process.wait(60) == 130
-    assert "no incomplete files are left. Start it again to continue" in asked.output
-    assert "ready in" not in asked.output and "Traceback" not in asked.output
+    children = psutil.Process(command.process.pid).children(recursive=True)
+    command.process.send_signal(signal.SIGINT)
+    assert command.process.wait(60) == 130
+    assert "no incomplete files are left. Start it again to continue" in command.output
+    assert "ready in" not in command.output and "Traceback" not in command.output
     assert children and not psutil.wait_procs(children, timeout=10)[1]
     left = [path for path in (empty_home / "models").rglob("*") if path.suffix != ".lock"]
     assert left == [left[0]]  # the model's folder

@@ -147,7 +147,7 @@ def test_no_section_holds_what_is_private_on_this_machine(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: 1 / 0)
     report = doctor.report()
     text = json.dumps(report, ensure_ascii=False) + doctor.markdown(report)
-    assert not [each for each in PRIVATE if each.casefold() in text.casefold()]
+    assert not [secret for secret in PRIVATE if secret.casefold() in text.casefold()]
     assert str(Path.home()) not in text and str(ROOT) not in text
     assert report["packages"] == {
         "error": "This could not be read: FileNotFoundError (ENOENT). The log has the details."
@@ -156,10 +156,10 @@ def test_no_section_holds_what_is_private_on_this_machine(
 
 
 def test_an_engine_s_message_is_reported_by_its_known_terms_only() -> None:
-    found = devices.Discovery(
+    discovery = devices.Discovery(
         errors={"openvino:GPU": "OpenVINO's GPU plugin failed."}, details={"openvino:GPU": MESSAGE}
     )
-    (note,) = [row.note for row in doctor.device_rows(found) if row.device == "GPU"]
+    (note,) = [row.note for row in doctor.device_rows(discovery) if row.device == "GPU"]
     assert note == (
         "OpenVINO's GPU plugin failed. "
         "Its message names: 126, libOpenCL.so.1, ZE_RESULT_ERROR_UNINITIALIZED."

@@ -138,9 +138,9 @@ def test_a_summary_tells_what_was_run_without_its_answers(history: History) -> N
     [measured], [run] = history.find(kind=BENCH), history.find(kind=RUN)
     assert run.prompt == "x" * 200
     lane = {"lane": "onnx-genai:CPU:int4", "status": "ok", "decode_tps": 41.2, "prompt_tokens": 37}
-    assert [each.as_json() for each in run.lanes] == [lane]
+    assert [record.as_json() for record in run.lanes] == [lane]
     assert (measured.model, measured.mode) == ("smollm2-135m", "in-turn")
-    figures = [(each.decode_tps, each.prompt_tokens) for each in measured.lanes]
+    figures = [(record.decode_tps, record.prompt_tokens) for record in measured.lanes]
     assert figures == [(50.0, 32)], "of the first length, which it names"
 
 

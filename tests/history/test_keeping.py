@@ -85,7 +85,7 @@ def test_ask_and_bench_are_kept_unless_told_otherwise(tmp_path: Path) -> None:
     assert playground("bench", *bench, home=tmp_path).returncode == 0
     assert playground("bench", *bench, "--no-history", home=tmp_path).returncode == 0
     kept = History(tmp_path / "history.sqlite").find()
-    assert [(each.kind, each.prompt) for each in kept] == [
+    assert [(entry.kind, entry.prompt) for entry in kept] == [
         (history.BENCH, ""),
         (history.RUN, "Hello"),
     ]

@@ -47,7 +47,7 @@ def test_a_result_prints_as_it_was_printed(file: Path) -> None:
 
 def test_an_old_history_lists_opens_exports_compares_and_draws(old_history: History) -> None:
     listed = old_history.find()
-    assert [(each.id, each.kind, each.mode) for each in listed] == [
+    assert [(summary.id, summary.kind, summary.mode) for summary in listed] == [
         (3, BENCH, "in-turn"),
         (2, RUN, "together"),
         (1, RUN, "in-turn"),

@@ -57,14 +57,14 @@ Machine = Callable[..., None]
 def machine(monkeypatch: pytest.MonkeyPatch, empty_home: Path) -> Machine:
     """`machine(found, hardware, platform)` is the machine that the lanes are listed on."""
 
-    def pretend(found: Discovery, *hardware: Hardware, platform: str = "linux") -> None:
+    def pretend(discovery: Discovery, *hardware: Hardware, platform: str = "linux") -> None:
         def why_not(device: str) -> tuple[str, str]:
-            return reasons.explain(device, found, hardware, "CPU", platform)
+            return reasons.explain(device, discovery, hardware, "CPU", platform)
 
-        monkeypatch.setattr(devices, "discover", lambda: found)
+        monkeypatch.setattr(devices, "discover", lambda: discovery)
         monkeypatch.setattr(devices, "why_not", why_not)
         monkeypatch.setattr(
-            "playground.workers.npu_environment.ready", lambda: found.npu_library is not None
+            "playground.workers.npu_environment.ready", lambda: discovery.npu_library is not None
         )
 
     return pretend
@@ -85,8 +85,8 @@ def test_every_lane_is_listed_with_what_this_machine_can_do(empty_home: Path) ->
         kind = row["device"].partition(".")[0]
         listed.setdefault(row["backend"], {}).setdefault(kind, set()).add(row["precision"])
     assert listed == TABLE
-    found = devices.discover()
-    here = {device.name for device in (*found.openvino, *found.dml, *found.torch)}
+    discovery = devices.discover()
+    here = {device.name for device in (*discovery.openvino, *discovery.dml, *discovery.torch)}
     for row in rows:
         kind = row["device"].partition(".")[0]
         if kind in ("GPU", "DML", "CUDA", "XPU", "NPU") and kind not in {

@@ -173,11 +173,11 @@ def test_the_default_model_is_made_for_every_lane(
 ) -> None:
     folder = prepared(model_format, precision)
     monkeypatch.setenv("AIPC_HOME", str(models_home))
-    made = models.weights(MODEL, model_format, precision)
+    weights = models.weights(MODEL, model_format, precision)
     assert folder == models.lane_folder(MODEL, model_format, precision)
     assert models.is_ready(MODEL, model_format, precision)
-    assert made is not None and made["recipe"] == RECIPES[model_format, precision]
-    assert made["bytes"] is not None and made["bytes"] > 80_000_000
+    assert weights is not None and weights["recipe"] == RECIPES[model_format, precision]
+    assert weights["bytes"] is not None and weights["bytes"] > 80_000_000
     manifest = json.loads((folder / "playground.json").read_text(encoding="utf-8"))
     assert manifest["source"] == PRESET.sha256
     assert "transformers" in manifest["versions"]

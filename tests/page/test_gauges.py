@@ -30,7 +30,7 @@ def sample(second: int, **fields: object) -> Sample:
 
 def shown(*samples: Sample) -> dict[str, Json]:
     """The gauges by their label."""
-    return {each["label"]: each for each in strip(samples, False, "")["gauges"]}
+    return {gauge["label"]: gauge for gauge in strip(samples, False, "")["gauges"]}
 
 
 def test_what_is_unknown_says_why_and_is_never_zero() -> None:

@@ -51,7 +51,7 @@ def test_only_what_both_have_is_compared() -> None:
 def test_the_reference_is_the_highest_precision_and_the_first_of_equals(
     precisions: list[str], highest: str
 ) -> None:
-    reference = reference_of([lane(each, [1]) for each in precisions], 0.0)
+    reference = reference_of([lane(precision, [1]) for precision in precisions], 0.0)
     assert reference is not None and reference.precision == highest
 
 

@@ -46,7 +46,7 @@ def record(lane: str = "openvino-genai:CPU:int8", **changes: Any) -> dict[str, A
 
 def result(*records: dict[str, Any], mode: str = "together") -> dict[str, Any]:
     """What `ask --json` prints."""
-    lanes = [{**each, "mode": mode} for each in records or (record(),)]
+    lanes = [{**lane, "mode": mode} for lane in records or (record(),)]
     return {"mode": mode, "model": "smollm2-135m", "prompt_tokens": 37, "lanes": lanes}
 
 

@@ -98,5 +98,5 @@ def workers(served: Served) -> list[psutil.Process]:
 def shape(value: Any) -> Any:
     """The keys and types of a JSON value, without its figures."""
     if isinstance(value, dict):
-        return {key: shape(each) for key, each in value.items()}
-    return [shape(each) for each in value[:1]] if isinstance(value, list) else type(value)
+        return {key: shape(item) for key, item in value.items()}
+    return [shape(item) for item in value[:1]] if isinstance(value, list) else type(value)

@@ -57,8 +57,8 @@ class StubConfig:
         about = json.loads((Path(folder) / "genai_config.json").read_text(encoding="utf-8"))
         self.model = about["model"]
         self.providers: dict[str, dict[str, str]] = {}
-        for each in self.model["decoder"]["session_options"].get("provider_options", []):
-            self.providers |= each
+        for provider in self.model["decoder"]["session_options"].get("provider_options", []):
+            self.providers |= provider
 
     def clear_providers(self) -> None:
         self.providers = {}

@@ -36,12 +36,12 @@ def strip(samples: Sequence[Sample], busy: bool, hint: str) -> Json:
 def gauge(label: str, samples: Sequence[Sample], read: Read, detail: str, reason: str = "") -> Json:
     """A gauge in per cent; without a value, `reason` takes the place of `detail`."""
     value = read(samples[-1]) if samples else None
-    known = value is not None
+    is_known = value is not None
     return {
         "label": label,
         "value": NA if value is None else f"{value:.0f}",
-        "unit": "%" if known else "",
-        "detail": detail if known else reason or MEASURING,
+        "unit": "%" if is_known else "",
+        "detail": detail if is_known else reason or MEASURING,
         "points": points(samples, read, 100),
     }
 
@@ -72,7 +72,7 @@ def power(samples: Sequence[Sample]) -> Json:
     latest = samples[-1].meters if samples else ()
     value = total_watts(latest)
     history = (total_watts(sample.meters) for sample in samples)
-    top = max([MIN_TOP_W, *(each for each in history if each is not None)])
+    top = max([MIN_TOP_W, *(value for value in history if value is not None)])
     return {
         "label": "Power",
         "value": NA if value is None else f"{value:.1f}" if value < 10 else f"{value:.0f}",

@@ -152,14 +152,14 @@ def agreement_value(entry: Entry, differing: str) -> Json | None:
         return None
     pieces: list[list[str]] = []
     chosen = [record for record in entry.records if record.lane == differing]
-    if chosen and differing in [each.lane for each in agreements]:
+    if chosen and differing in [agreement.lane for agreement in agreements]:
         texts = reference.text, chosen[0].text
         pieces = [list(piece) for piece in difference(*texts)]
     else:
         differing = ""
     rows = [
-        {"lane": each.lane, "label": lane(each.lane), "text": agreement_text(each)}
-        for each in agreements
+        {"lane": agreement.lane, "label": lane(agreement.lane), "text": agreement_text(agreement)}
+        for agreement in agreements
     ]
     return {
         "reference": lane(reference.lane),
@@ -169,9 +169,9 @@ def agreement_value(entry: Entry, differing: str) -> Json | None:
     }
 
 
-def agreement_text(each: Agreement) -> str:
+def agreement_text(agreement: Agreement) -> str:
     """ "deviates at token 13; 57 of the first 64 tokens are the same"."""
-    if each.leaves_at is None:
-        return f"agrees in all {each.compared:,} tokens that both have"
-    share = f"{each.agreeing} of the first {min(FIRST, each.counted)} tokens are the same"
-    return f"deviates at token {each.leaves_at + 1:,}; {share}"
+    if agreement.leaves_at is None:
+        return f"agrees in all {agreement.compared:,} tokens that both have"
+    share = f"{agreement.agreeing} of the first {min(FIRST, agreement.counted)} tokens are the same"
+    return f"deviates at token {agreement.leaves_at + 1:,}; {share}"

@@ -68,7 +68,7 @@ def reader(kind: str, name: str, figure: str) -> Read:
 
     def read(sample: Json) -> object:
         gauges = gauges_of(sample, kind)
-        return next((each.get(figure) for each in gauges if str(each.get("name")) == name), None)
+        return next((gauge.get(figure) for gauge in gauges if str(gauge.get("name")) == name), None)
 
     return read
 
@@ -76,7 +76,9 @@ def reader(kind: str, name: str, figure: str) -> Read:
 def gauges_of(sample: Json, kind: str) -> list[Json]:
     """The gauges of a kind in one sample."""
     gauges = sample.get(kind)
-    return [each for each in gauges if isinstance(each, dict)] if isinstance(gauges, list) else []
+    return (
+        [gauge for gauge in gauges if isinstance(gauge, dict)] if isinstance(gauges, list) else []
+    )
 
 
 def memory_gb(sample: Json) -> float | None:

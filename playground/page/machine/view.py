@@ -38,7 +38,9 @@ def machine_value(model: str, sample: Sample, *, owner: bool) -> Json:
         "looking": LOOKING if discovery is None else "",
         "devices": [device(row) for row in doctor.device_rows(discovery)] if discovery else [],
         "gauges": [gauge(row) for row in summary.rows(summary.summary([sample]))],
-        "hardware": [hardware(each, discovery) for each in devices.hardware()] if discovery else [],
+        "hardware": [hardware(device, discovery) for device in devices.hardware()]
+        if discovery
+        else [],
         "model": model_label(model, paths=False),
         "engines": list(engines(table(model))) if discovery else [],
     }
