@@ -129,7 +129,7 @@ def _torch(
     gpus = [device for device in hardware if device.kind == "GPU" and device.vendor in vendors]
     if not gpus:
         return (
-            f"PyTorch's {kind} needs a GPU of {' or '.join(vendors)}, and this machine has none.",
+            f"PyTorch's {kind} needs an {' or '.join(vendors)} GPU, and this machine has none.",
             "Use pytorch:CPU here.",
         )
     required = "ROCm" if gpus[0].vendor == "AMD" else kind

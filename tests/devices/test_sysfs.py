@@ -75,4 +75,4 @@ def test_devices_of_amd_and_nvidia_are_named_where_intel_s_are_needed(linux: Stu
     assert "another: NVIDIA GPU 10de:28e0 and AMD GPU 1002:15bf." in reason("GPU", hardware)
     assert "a build for CPU, not for CUDA" in reason("CUDA", hardware)
     assert "does not find NVIDIA GPU" in reason("CUDA", hardware, torch="CUDA")
-    assert "needs a GPU of Intel" in reason("XPU", hardware)
+    assert "needs an Intel GPU" in reason("XPU", hardware)
